@@ -1,0 +1,63 @@
+"""Sentinel-2 Level-1C to Level-2A, lazily, from object storage to object storage.
+
+The public names below are imported on first use (PEP 562), so that ``import s2cloud`` and
+``import s2cloud.physics`` stay light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from s2cloud.config import ProcessorConfig
+    from s2cloud.io.arrays import l1c_from_bands
+    from s2cloud.io.cog_writer import to_cog
+    from s2cloud.io.open import open_l1c
+    from s2cloud.io.stac import to_stac
+    from s2cloud.io.zarr_writer import to_zarr
+    from s2cloud.model.granule import Granule, granule
+    from s2cloud.processor import process
+    from s2cloud.simulation import simulate_l1c
+
+_PUBLIC = {
+    "Granule": "s2cloud.model.granule",
+    "ProcessorConfig": "s2cloud.config",
+    "granule": "s2cloud.model.granule",
+    "l1c_from_bands": "s2cloud.io.arrays",
+    "open_l1c": "s2cloud.io.open",
+    "process": "s2cloud.processor",
+    "simulate_l1c": "s2cloud.simulation",
+    "to_cog": "s2cloud.io.cog_writer",
+    "to_stac": "s2cloud.io.stac",
+    "to_zarr": "s2cloud.io.zarr_writer",
+}
+
+__all__ = [
+    "Granule",
+    "ProcessorConfig",
+    "__version__",
+    "granule",
+    "l1c_from_bands",
+    "open_l1c",
+    "process",
+    "simulate_l1c",
+    "to_cog",
+    "to_stac",
+    "to_zarr",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    try:
+        module = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module 's2cloud' has no attribute {name!r}") from None
+    return getattr(importlib.import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Floor 1: radiative transfer and geometry. NumPy in, NumPy out, no clock, disk or dask."""

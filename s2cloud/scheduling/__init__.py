@@ -1,0 +1,1 @@
+"""Floor 6: where and when products and blocks are computed."""
