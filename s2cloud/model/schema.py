@@ -38,6 +38,7 @@ __all__ = [
     "Encoding",
     "atmosphere_path",
     "encoding_of",
+    "probability_path",
     "reflectance_path",
 ]
 
@@ -55,8 +56,8 @@ TERRAIN: Final = "conditions/terrain"
 DETECTOR_FOOTPRINT: Final = "conditions/mask/detector_footprint"
 L1C_CLASSIFICATION: Final = "conditions/mask/l1c_classification/r60m"
 QUALITY_MASK: Final = "quality/mask"
-SCL_PATH: Final = "conditions/mask/l2a_classification"
 PROBABILITY: Final = "quality/probability/r20m"
+SCL_PATH: Final = "conditions/mask/l2a_classification"
 
 
 def reflectance_path(resolution: Resolution) -> str:
@@ -67,6 +68,11 @@ def reflectance_path(resolution: Resolution) -> str:
 def atmosphere_path(resolution: Resolution) -> str:
     """Node of ``aot`` and ``wvp`` at one resolution, ``quality/atmosphere/r10m``."""
     return f"quality/atmosphere/r{resolution}m"
+
+
+def probability_path(resolution: Resolution) -> str:
+    """Node of ``cld`` and ``snw``, ``quality/probability/r20m``."""
+    return f"quality/probability/r{resolution}m"
 
 
 class SCL(IntEnum):

@@ -1,0 +1,147 @@
+"""Sun and viewing angles from the 5 km tie-point grids to the coarse cells of a scene.
+
+Per band, the detectors' view vectors are averaged where they overlap, and gaps outside the swath
+are filled from the nearest tie point. Angles are interpolated as vectors, so that azimuths near
+north and views near nadir need no special case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+__all__ = ["TiePoints", "angles_at", "tie_points"]
+
+
+@dataclass(frozen=True, slots=True)
+class TiePoints:
+    """Direction vectors at the tie points of a tile.
+
+    Attributes
+    ----------
+    x, y
+        Easting and northing of the tie points. [m], shapes (x,) and (y,)
+    sun
+        ``tan(zenith) * (sin, cos)(azimuth)`` of the sun, shape (2, y, x).
+    view
+        The same towards the sensor for each band, shape (band, 2, y, x).
+    """
+
+    x: Floats
+    y: Floats
+    sun: Floats
+    view: Floats
+
+
+def tie_points(x: Floats, y: Floats, sun_angles: Floats, view_angles: Floats) -> TiePoints:
+    """Direction vectors from the angle grids of the product.
+
+    Parameters
+    ----------
+    x, y
+        Easting and northing of the tie points. [m], shapes (x,) and (y,)
+    sun_angles
+        Zenith and azimuth of the sun. [degree], shape (2, y, x)
+    view_angles
+        Zenith and azimuth towards the sensor per band and detector, NaN outside a detector's
+        footprint. [degree], shape (band, detector, 2, y, x)
+
+    Returns
+    -------
+    TiePoints
+    """
+    sun = _vector(sun_angles)
+    vectors = _vector(np.moveaxis(view_angles, 2, 0))
+    seen = np.isfinite(vectors).all(axis=0)
+    count = seen.sum(axis=1)
+    total = np.where(seen, np.nan_to_num(vectors), 0.0).sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        view = np.moveaxis(total / count, 0, 1)
+    return TiePoints(
+        np.asarray(x, dtype=np.float64),
+        np.asarray(y, dtype=np.float64),
+        _filled(sun[np.newaxis])[0],
+        _filled(_borrow_bands(view)),
+    )
+
+
+def angles_at(points: TiePoints, band: int, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+    """Angles of one band on the nodes of a grid.
+
+    Parameters
+    ----------
+    points
+        Tie points of the tile.
+    band
+        Index of the band in ESA's order.
+    x, y
+        Easting and northing of the nodes. [m], shapes (x,) and (y,)
+
+    Returns
+    -------
+    tuple
+        Sun zenith, view zenith, relative azimuth (0 = sun and sensor on the same side).
+        [degree], each shape (y, x)
+    """
+    sun = _interpolated(points, points.sun, x, y)
+    view = _interpolated(points, points.view[band], x, y)
+    tan_sza = np.hypot(sun[0], sun[1])
+    tan_vza = np.hypot(view[0], view[1])
+    cosine = (sun * view).sum(axis=0) / np.maximum(tan_sza * tan_vza, 1e-12)
+    raa = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    return np.degrees(np.arctan(tan_sza)), np.degrees(np.arctan(tan_vza)), raa
+
+
+def _vector(angles: Floats) -> Floats:
+    zenith, azimuth = np.radians(np.asarray(angles, dtype=np.float64))
+    tangent = np.tan(zenith)
+    return np.stack([tangent * np.sin(azimuth), tangent * np.cos(azimuth)])
+
+
+def _borrow_bands(view: Floats) -> Floats:
+    """Bands without any angle take the mean of the others: chips often carry one angle for all."""
+    missing = ~np.isfinite(view).any(axis=(1, 2, 3))
+    if missing.any() and not missing.all():
+        view = view.copy()
+        view[missing] = np.nanmean(view[~missing], axis=0)
+    return view
+
+
+def _filled(fields: Floats) -> Floats:
+    """Gaps of fields (..., 2, y, x) from the nearest tie point that has a value."""
+    out = fields.copy()
+    for field in out:
+        gap = ~np.isfinite(field).all(axis=0)
+        if gap.all():
+            # No view angle anywhere: nadir is the only defensible guess, the reader warns.
+            field[:] = 0.0
+        elif gap.any():
+            nearest = ndimage.distance_transform_edt(
+                gap, return_distances=False, return_indices=True
+            )
+            field[:] = field[:, nearest[0], nearest[1]]
+    return out
+
+
+def _interpolated(points: TiePoints, field: Floats, x: Floats, y: Floats) -> Floats:
+    """Bilinear, held constant beyond the outermost tie points."""
+    column = _fraction(points.x, x)
+    row = _fraction(points.y, y)
+    coordinates = np.meshgrid(row, column, indexing="ij")
+    return np.stack(
+        [ndimage.map_coordinates(part, coordinates, order=1, mode="nearest") for part in field]
+    )
+
+
+def _fraction(nodes: Floats, values: Floats) -> Floats:
+    order = 1.0 if nodes[-1] >= nodes[0] else -1.0
+    index = np.arange(nodes.size, dtype=np.float64)
+    return np.interp(order * values, order * nodes, index)

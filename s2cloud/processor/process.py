@@ -1,0 +1,456 @@
+"""The corridor between the stages: builds the lazy L2A tree of one product.
+
+Two kinds of stage meet here. The *scene* stage reads the 60 m overview and returns small fields;
+*local* stages map a function over the 18.3 km blocks, each block with the halo it needs. Every
+variable of the result is an array of its own, so asking for one band of one place computes that
+and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+import s2cloud
+from s2cloud.algorithms.classification import HALO
+from s2cloud.algorithms.geometry import tie_points
+from s2cloud.config import ProcessorConfig
+from s2cloud.model.bands import BAND_INFO, BANDS, L2A_BANDS, SENSORS
+from s2cloud.model.errors import InputError
+from s2cloud.model.granule import granule
+from s2cloud.model.grid import BLOCK_PX, Grid, grid_of
+from s2cloud.model.schema import (
+    CAMS,
+    ECMWF,
+    ENCODINGS,
+    GEOMETRY,
+    OVERVIEW,
+    SCL,
+    SCL_PATH,
+    TERRAIN,
+    atmosphere_path,
+    probability_path,
+    reflectance_path,
+)
+from s2cloud.physics import lut
+from s2cloud.processor import tasks
+from s2cloud.processor.meteorology import Meteorology, meteorology
+from s2cloud.processor.scene import AOT_METHODS, Scene, SceneInput
+from s2cloud.processor.windows import Source, block_edges, map_blocks
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from s2cloud.model.bands import Resolution
+
+__all__ = ["process"]
+
+RESOLUTIONS: tuple[Resolution, ...] = (10, 20, 60)
+
+
+def process(
+    l1c: xr.DataTree, aux: xr.DataTree | None = None, *, config: ProcessorConfig | None = None
+) -> xr.DataTree:
+    """Surface reflectance, scene classification, aerosol and water vapour of an L1C product.
+
+    Parameters
+    ----------
+    l1c
+        Tree from ``open_l1c`` or ``l1c_from_bands``.
+    aux
+        Tree whose nodes replace those of the product, for instance ``conditions/terrain`` with
+        ``elevation`` [m] or ``conditions/meteorology/cams`` with ``aod550``.
+    config
+        Options; the defaults are the scientific defaults.
+
+    Returns
+    -------
+    xarray.DataTree
+        Level-2A in the layout of ESA's EOPF products. Nothing but metadata has been read; each
+        variable computes on its own. Reflectance is float32 with NaN for no-data, ``wvp`` is in
+        kg m-2, and every variable carries the encoding it is stored with.
+
+    Raises
+    ------
+    InputError
+        If bands or angles that the algorithms need are missing.
+
+    Examples
+    --------
+    >>> l2a = process(open_l1c("S2A_MSIL1C_....SAFE"))  # doctest: +SKIP
+    >>> l2a["measurements/reflectance/r10m/b04"].isel(x=slice(512), y=slice(512)).plot()
+    ... # doctest: +SKIP
+    """
+    options = config or ProcessorConfig()
+    tree = l1c if aux is None else _merged(l1c, aux)
+    return _Plan(tree, options).tree()
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Bands that share one grid."""
+
+    resolution: Resolution
+    dataset: xr.Dataset
+    grid: Grid
+    offset: tuple[int, int]
+    chunks: tuple[tuple[int, ...], tuple[int, ...]]
+    overview_px: int
+
+
+class _Plan:
+    """Graph of one product; each method adds a stage."""
+
+    def __init__(self, l1c: xr.DataTree, config: ProcessorConfig) -> None:
+        self.l1c = l1c
+        self.config = config
+        self.granule = granule(l1c)
+        _require_bands(l1c)
+        self.overview: xr.Dataset = l1c[f"{OVERVIEW}/r60m"].to_dataset()
+        self.layers = {r: layer for r in RESOLUTIONS if (layer := self._layer(r)) is not None}
+        self.home = {
+            name: layer for layer in self.layers.values() for name in layer.dataset.data_vars
+        }
+        #: The grid of the classification: 20 m, or the only grid there is.
+        self.work = self.layers.get(20) or next(iter(self.layers.values()))
+        self.single = len(self.layers) == 1
+        self.meteorology: Meteorology = meteorology(l1c, config)
+        self.given = self._scene_input()
+
+    # -- inputs ---------------------------------------------------------------------------------
+
+    def _layer(self, resolution: Resolution) -> _Layer | None:
+        dataset = _node(self.l1c, reflectance_path(resolution))
+        if dataset is None or not dataset.data_vars:
+            return None
+        crs = str(dataset.attrs.get("crs", ""))
+        grid = grid_of(dataset, crs=crs)
+        overview = grid_of(self.overview, crs=crs)
+        offset = (
+            round((overview.uly - grid.uly) / grid.pixel_size),
+            round((grid.ulx - overview.ulx) / grid.pixel_size),
+        )
+        block = BLOCK_PX[resolution]
+        chunks = (
+            block_edges(grid.height, offset[0], block),
+            block_edges(grid.width, offset[1], block),
+        )
+        factor = max(1, round(overview.pixel_size / grid.pixel_size))
+        return _Layer(resolution, dataset, grid, offset, chunks, factor)
+
+    def _scene_input(self) -> SceneInput:
+        overview = grid_of(self.overview, crs=self.work.grid.crs)
+        angles = self.l1c[GEOMETRY].to_dataset()
+        points = tie_points(
+            angles["x"].values,
+            angles["y"].values,
+            angles["sun_angles"].values,
+            angles["viewing_incidence_angles"].values,
+        )
+        decoding = {name: _decoding(self.overview[name]) for name in BANDS}
+        given = SceneInput(
+            self.granule.sensor,
+            overview,
+            points,
+            decoding,
+            self.meteorology,
+            None,
+            self.config,
+        )
+        return replace(given, elevation=_cell_elevation(self.l1c, given))
+
+    def _input(self, name: str, target: _Layer, halo: int = 0) -> tuple[tasks.BandInput, Source]:
+        """Band on the grid of a layer: how to read it and how to bring it there."""
+        home = self.home[name]
+        scale, offset = _decoding(home.dataset[name])
+        down = max(1, target.resolution // home.resolution)
+        up = max(1, home.resolution // target.resolution)
+        band = tasks.BandInput(scale, offset, down, up, halo)
+        source = Source(home.dataset[name].data, down, up, band.source_halo)
+        return band, source
+
+    def _ratio(self, layer: _Layer) -> float:
+        """Cell side over pixel side."""
+        return float(self.given.cell_px * layer.overview_px)
+
+    # -- scene stage ----------------------------------------------------------------------------
+
+    @cached_property
+    def scene(self) -> Any:
+        """The one barrier of the graph."""
+        overviews = [self.overview[name].data for name in BANDS]
+        return dask.delayed(Scene.retrieve, pure=True)(self.given, *overviews)
+
+    @cached_property
+    def planes(self) -> dict[str, Any]:
+        """Correction of each band on the cells."""
+        make = dask.delayed(Scene.planes, pure=True)
+        return {
+            name: make(self.scene, name, self.overview[name].data)
+            for name in BANDS
+            if name != "b10"
+        }
+
+    # -- local stages ---------------------------------------------------------------------------
+
+    def _map(
+        self, name: str, function: Any, layer: _Layer, sources: list[Source], **kw: Any
+    ) -> Any:
+        return map_blocks(
+            function, sources, chunks=layer.chunks, offset=layer.offset, name=name, **kw
+        )
+
+    def reflectance(self, layer: _Layer) -> xr.Dataset:
+        """Surface reflectance of all bands delivered at a resolution."""
+        names = [n for n in BANDS if n != "b10"] if self.single else L2A_BANDS[layer.resolution]
+        arrays = {}
+        for name in names:
+            band, source = self._input(name, layer)
+            arrays[name] = self._map(
+                f"boa-{name}-{layer.resolution}m",
+                tasks.correct,
+                layer,
+                [source],
+                dtype=np.float32,
+                shared=[self.planes[name]],
+                parameters={"band": band, "cells": self.given.cells, "ratio": self._ratio(layer)},
+            )
+        dataset = self._dataset(layer, arrays)
+        for name in names:
+            info = BAND_INFO[name]
+            dataset[name].attrs |= {
+                "long_name": f"surface reflectance {info.esa_name}",
+                "standard_name": "surface_bidirectional_reflectance",
+                "units": "1",
+                "wavelength_nm": info.wavelength_nm[SENSORS.index(self.given.sensor)],
+            }
+        return dataset
+
+    @cached_property
+    def classes(self) -> da.Array:
+        """Class, cloud and snow probability on the working grid."""
+        inputs = [self._input(name, self.work, HALO) for name in BANDS]
+        return self._map(
+            "classify",
+            tasks.classify,
+            self.work,
+            [source for _, source in inputs],
+            dtype=np.uint8,
+            leading=(3,),
+            parameters={
+                "bands": tuple(band for band, _ in inputs),
+                "options": self.config.classification,
+                "elevation": self.meteorology.elevation,
+            },
+        )
+
+    @cached_property
+    def vapour(self) -> tuple[_Layer, da.Array]:
+        """Water vapour column on the grid of B09."""
+        layer = self.home["b09"]
+        (b8a, source_b8a), (b09, source_b09) = (
+            self._input(name, layer, halo=1) for name in ("b8a", "b09")
+        )
+        array = self._map(
+            "tcwv",
+            tasks.water_vapour,
+            layer,
+            [source_b8a, source_b09],
+            dtype=np.float32,
+            shared=[
+                self.scene,
+                self.planes["b8a"],
+                dask.delayed(Scene.vapour_terms, pure=True)(self.scene),
+            ],
+            parameters={"b8a": b8a, "b09": b09, "overview_px": layer.overview_px},
+        )
+        return layer, array
+
+    def atmosphere(self, layer: _Layer) -> xr.Dataset:
+        """Aerosol and water vapour at a resolution."""
+        home, column = self.vapour
+        factor = home.resolution // layer.resolution
+        if factor > 1:
+            column = self._map(
+                f"tcwv-{layer.resolution}m",
+                tasks.refine,
+                layer,
+                [Source(column, 1, factor, tasks.UPSAMPLE_HALO)],
+                dtype=np.float32,
+                parameters={"factor": factor},
+            )
+        # A band of the same grid tells where there is data.
+        name = next(n for n, where in self.home.items() if where is layer)
+        aot = self._map(
+            f"aot-{layer.resolution}m",
+            tasks.interpolate,
+            layer,
+            [Source(layer.dataset[name].data)],
+            dtype=np.float32,
+            shared=[self.scene],
+            parameters={"ratio": self._ratio(layer), "down": 1},
+        )
+        return self._dataset(layer, {"aot": aot, "wvp": column})
+
+    def classification(self, layer: _Layer) -> xr.Dataset:
+        """Scene classification at a resolution."""
+        scl = self.classes[0]
+        if layer is not self.work:
+            factor = layer.resolution // self.work.resolution
+            scl = self._map(
+                f"scl-{layer.resolution}m",
+                tasks.decimate_classes,
+                layer,
+                [Source(scl, factor)],
+                dtype=np.uint8,
+                parameters={"factor": factor},
+            )
+        dataset = self._dataset(layer, {"scl": scl})
+        dataset["scl"].attrs |= {
+            "flag_values": [int(c) for c in SCL],
+            "flag_meanings": " ".join(c.name.lower() for c in SCL),
+        }
+        return dataset
+
+    def probabilities(self) -> xr.Dataset:
+        """Cloud and snow probability."""
+        return self._dataset(self.work, {"cld": self.classes[1], "snw": self.classes[2]})
+
+    def retrieval(self) -> xr.Dataset:
+        """What the scene stage found out, one number each."""
+        summary = dask.delayed(Scene.summary, pure=True)(self.scene)
+        kinds: dict[str, npt.DTypeLike] = {
+            "aot_method": np.int8,
+            "aot_mean": np.float32,
+            "dark_vegetation_fraction": np.float32,
+            "tcwv_mean": np.float32,
+            "tcwv_fraction": np.float32,
+        }
+        dataset = xr.Dataset(
+            {
+                name: ((), da.from_delayed(_number(summary, name, kind), shape=(), dtype=kind))
+                for name, kind in kinds.items()
+            }
+        )
+        dataset["aot_method"].attrs |= {
+            "flag_values": list(range(len(AOT_METHODS))),
+            "flag_meanings": " ".join(AOT_METHODS),
+        }
+        return dataset
+
+    def _dataset(self, layer: _Layer, arrays: dict[str, Any]) -> xr.Dataset:
+        dataset = xr.Dataset(
+            {name: (("y", "x"), array) for name, array in arrays.items()},
+            coords={"y": layer.dataset["y"], "x": layer.dataset["x"]},
+            attrs={"crs": layer.grid.crs, "resolution": layer.resolution},
+        )
+        for name in arrays:
+            encoding = ENCODINGS.get(name, ENCODINGS["reflectance"])
+            dataset[name].attrs |= {"long_name": encoding.long_name, "units": encoding.units}
+            chunks = tuple(max(sizes) for sizes in layer.chunks)
+            dataset[name].encoding = {**encoding.cf, "chunks": chunks}
+        return dataset
+
+    # -- result ---------------------------------------------------------------------------------
+
+    def tree(self) -> xr.DataTree:
+        """The Level-2A tree."""
+        nodes: dict[str, xr.Dataset] = {}
+        for resolution, layer in self.layers.items():
+            nodes[reflectance_path(resolution)] = self.reflectance(layer)
+            nodes[atmosphere_path(resolution)] = self.atmosphere(layer)
+            if resolution >= self.work.resolution:
+                nodes[f"{SCL_PATH}/r{resolution}m"] = self.classification(layer)
+        nodes[probability_path(self.work.resolution)] = self.probabilities()
+        nodes["quality/retrieval"] = self.retrieval()
+        for path in (GEOMETRY, ECMWF, CAMS):
+            if (carried := _node(self.l1c, path)) is not None:
+                nodes[path] = carried
+        tree = xr.DataTree.from_dict({"/": xr.Dataset(), **nodes}, name=self.granule.l2a_name)
+        tree.attrs = {"granule": self.l1c.attrs["granule"], "provenance": self._provenance()}
+        return tree
+
+    def _provenance(self) -> dict[str, Any]:
+        table = lut.load(self.given.sensor, self.config.aerosol.model)
+        return {
+            "software": "s2cloud",
+            "version": s2cloud.__version__,
+            "configuration": self.config.model_dump(mode="json"),
+            "configuration_digest": self.config.digest,
+            "look_up_table": {
+                "aerosol": self.config.aerosol.model,
+                "sha256": table.metadata["sha256"],
+            },
+            "meteorology": self.meteorology.to_attrs(),
+            "input": self.granule.name,
+            "input_note": self.l1c.attrs.get("image_size_note", ""),
+        }
+
+
+def _number(summary: Any, name: str, kind: npt.DTypeLike) -> Any:
+    return dask.delayed(_pick, pure=True)(summary, name, kind)
+
+
+def _pick(summary: dict[str, Any], name: str, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.asarray(summary[name], dtype=kind)
+
+
+def _node(tree: xr.DataTree, path: str) -> xr.Dataset | None:
+    """Dataset of a node, None if the tree has no such node."""
+    try:
+        return tree[path].to_dataset()
+    except KeyError:
+        return None
+
+
+def _merged(l1c: xr.DataTree, aux: xr.DataTree) -> xr.DataTree:
+    nodes = (
+        {path: node.to_dataset() for path, node in l1c.to_dict().items()}
+        if False
+        else {node.path: node.to_dataset(inherit=False) for node in l1c.subtree}
+    )
+    nodes |= {node.path: node.to_dataset(inherit=False) for node in aux.subtree if node.data_vars}
+    tree = xr.DataTree.from_dict(nodes, name=l1c.name)
+    tree.attrs = dict(l1c.attrs)
+    return tree
+
+
+def _decoding(variable: xr.DataArray) -> tuple[float, float]:
+    return float(variable.attrs["scale_factor"]), float(variable.attrs["add_offset"])
+
+
+def _require_bands(l1c: xr.DataTree) -> None:
+    missing = list(l1c.attrs.get("missing_bands", []))
+    if missing:
+        raise InputError(
+            "band is missing" if len(missing) == 1 else "bands are missing",
+            where=", ".join(map(str, missing)),
+            expected="all thirteen bands",
+            fix="fetch the product again; the archive or upload is incomplete",
+        )
+
+
+def _cell_elevation(tree: xr.DataTree, given: SceneInput) -> npt.NDArray[np.float32] | None:
+    """Elevation of the cells from a terrain node with a grid, None where it is one number."""
+    try:
+        elevation = tree[TERRAIN].to_dataset()["elevation"]
+    except KeyError:
+        return None
+    if "x" not in elevation.dims or "y" not in elevation.dims:
+        return None
+    side = given.cell_px * given.grid.pixel_size
+    step = max(1, round(side / abs(float(elevation["x"][1] - elevation["x"][0]))))
+    coarse = elevation.coarsen(x=step, y=step, boundary="pad").mean()
+    rows, cols = given.cells
+    at = coarse.sel(
+        x=given.grid.ulx + (np.arange(cols) + 0.5) * side,
+        y=given.grid.uly - (np.arange(rows) + 0.5) * side,
+        method="nearest",
+    )
+    return np.asarray(at.values, dtype=np.float32)

@@ -1,0 +1,106 @@
+"""Dark vegetation retrieval against a toy atmosphere of known optical thickness."""
+
+import numpy as np
+import pytest
+
+from s2cloud.algorithms.aerosol import (
+    AerosolRetrieval,
+    Correction,
+    dark_vegetation,
+    retrieve,
+    spread,
+)
+
+NODES = np.array([0.0, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6], np.float32)
+CELLS = (2, 2)
+CELL_PX = 8
+
+
+def toy(path_per_aot, molecules):
+    shape = (NODES.size, *CELLS)
+    aot = NODES[:, None, None]
+    return Correction(
+        np.broadcast_to(molecules + path_per_aot * aot, shape).astype(np.float32),
+        np.broadcast_to(1.1 + 0.3 * aot, shape).astype(np.float32),
+        np.broadcast_to(0.05 + 0.1 * aot, shape).astype(np.float32),
+    )
+
+
+BLUE, RED, SWIR = toy(0.12, 0.08), toy(0.08, 0.02), toy(0.01, 0.0)
+
+
+def forward(correction, boa, aot):
+    k = [
+        np.interp(aot, NODES, part[:, 0, 0])
+        for part in (correction.path, correction.gain, correction.spherical_albedo)
+    ]
+    return (k[0] + boa / (1 - k[2] * boa) / k[1]).astype(np.float32)
+
+
+@pytest.mark.parametrize("aot", [0.03, 0.1, 0.17, 0.33, 0.7, 1.2])
+def test_exact_vegetation_gives_the_optical_thickness_back(aot):
+    rng = np.random.default_rng(0)
+    swir = rng.uniform(0.02, 0.05, (16, 16))
+    toa = (
+        forward(BLUE, 0.25 * swir + 0.005, aot),
+        forward(RED, 0.5 * swir, aot),
+        forward(SWIR, swir, aot),
+    )
+    found = retrieve(toa, np.ones((16, 16), bool), NODES, (BLUE, RED, SWIR), CELL_PX, 256)
+    # The toy's nodes are far apart and its curves bend between them.
+    np.testing.assert_allclose(found.aot550, aot, atol=0.005, rtol=0.03)
+    assert found.mean == pytest.approx(aot, abs=0.005, rel=0.03)
+    assert found.dark_fraction == 1.0
+
+
+def test_cells_without_dark_pixels_have_no_value_and_no_weight():
+    toa = tuple(np.full((16, 16), v, np.float32) for v in (0.1, 0.05, 0.04))
+    dark = np.zeros((16, 16), bool)
+    dark[:8, :8] = True
+    found = retrieve(toa, dark, NODES, (BLUE, RED, SWIR), CELL_PX, 256)
+    assert np.isfinite(found.aot550).tolist() == [[True, False], [False, False]]
+    assert (found.weight > 0).tolist() == [[True, False], [False, False]]
+
+
+def test_spread_keeps_a_gradient_and_fills_gaps():
+    truth = np.linspace(0.1, 0.3, 40)[None].repeat(30, axis=0).astype(np.float32)
+    weight = (np.random.default_rng(1).random(truth.shape) < 0.3).astype(np.float32)
+    cells = np.where(weight > 0, truth, np.nan).astype(np.float32)
+    field = spread(AerosolRetrieval(cells, weight, 0.2, 0.3), 2.0, 0.2)
+    assert np.isfinite(field).all()
+    inner = (slice(4, -4), slice(6, -6))
+    assert np.abs(field[inner] - truth[inner]).max() < 0.03
+
+
+def test_spread_tends_to_the_prior_far_from_any_dark_pixel():
+    cells = np.full((60, 60), np.nan, np.float32)
+    weight = np.zeros((60, 60), np.float32)
+    cells[0, 0], weight[0, 0] = 0.5, 10.0
+    field = spread(AerosolRetrieval(cells, weight, 0.5, 0.01), 3.0, 0.15)
+    assert field[-1, -1] == pytest.approx(0.15, abs=0.01)
+    assert field[0, 0] > 0.25
+
+
+def test_dark_vegetation_is_dark_green_and_far_from_cloud():
+    def one(value):
+        return np.full((1, 6), value, np.float32)
+
+    red, nir, boa_nir, boa_swir = one(0.05), one(0.3), one(0.3), one(0.04)
+    vegetation, hidden, valid = np.ones((1, 6), bool), np.zeros((1, 6), bool), np.ones((1, 6), bool)
+    red[0, 1] = 0.2
+    boa_swir[0, 2] = 0.2
+    hidden[0, 3] = True
+    vegetation[0, 4] = False
+    dark = dark_vegetation(red, nir, boa_nir, boa_swir, vegetation, hidden, valid, 0.02)
+    assert dark.tolist() == [[True, False, False, False, False, True]]
+
+
+def test_a_looser_limit_is_tried_only_where_the_tight_one_finds_too_little():
+    size = 100
+    ones = np.ones((1, size), np.float32)
+    swir = np.full((1, size), 0.09, np.float32)
+    swir[0, :10] = 0.03
+    mask = np.ones((1, size), bool)
+    arguments = (0.05 * ones, 0.3 * ones, 0.3 * ones, swir, mask, ~mask, mask)
+    assert dark_vegetation(*arguments, 0.05).sum() == 10
+    assert dark_vegetation(*arguments, 0.5).sum() == size
