@@ -86,6 +86,12 @@ class SceneInput:
         return max(1, round(CELL_M / self.grid.pixel_size))
 
     @property
+    def environment_cells(self) -> int:
+        """Cells on each side of a cell that make its environment; 0 = adjacency off."""
+        side = self.cell_px * self.grid.pixel_size
+        return round(self.config.surface.adjacency_km * 1000.0 / side)
+
+    @property
     def cells(self) -> tuple[int, int]:
         """Rows and columns of cells."""
         return (-(-self.grid.height // self.cell_px), -(-self.grid.width // self.cell_px))
@@ -205,7 +211,7 @@ class Scene:
         given = self.given
         terms = _Optics(given, self.pressure).terms(band, self.aot550, self.tcwv)
         path, gain, albedo, diffuse_ratio = terms
-        half_side = round(given.config.surface.adjacency_km * 1000.0 / self.cell_m)
+        half_side = given.environment_cells
         if half_side < 1:
             return Planes(np.stack([path, gain, albedo]))
         toa, share = cell_means(_decoded(given, band, overview), self.clear, given.cell_px)
@@ -216,11 +222,6 @@ class Scene:
     def vapour_terms(self) -> VapourTerms:
         """Optics of B09 without water vapour on the cells."""
         return VapourTerms(_Optics(self.given, self.pressure).vapour(self.aot550))
-
-    @property
-    def cell_m(self) -> float:
-        """Side of a cell. [m]."""
-        return self.given.cell_px * self.given.grid.pixel_size
 
     def summary(self) -> dict[str, Any]:
         """Numbers that belong into the product's metadata."""
@@ -409,6 +410,7 @@ def _dark_vegetation(
     hidden = np.isin(scl, [*CLOUD_CLASSES, SCL.CLOUD_SHADOW])
     side = 2 * round(CLOUD_REACH_M / given.grid.pixel_size / 2) + 1
     near = ndimage.uniform_filter(hidden.astype(np.float32), side, mode="nearest") > 5 / 255
+    clear, _ = _clear(scl)
     optics = _Optics(given, pressure)
     guess = np.full(given.cells, prior, np.float32)
     first = {
@@ -433,24 +435,36 @@ def _dark_vegetation(
     coarse_pressure, _ = cell_means(pressure, whole, AEROSOL_CELLS)
     coarse_tcwv, _ = cell_means(tcwv, whole, AEROSOL_CELLS)
     coarse = _Optics(given, coarse_pressure, AEROSOL_CELLS)
-    bands = ("b02", "b04", "b12")
+    bands = ("b02", "b04")
     corrections = []
     for band in bands:
         nodes = [
             coarse.terms(band, np.full(coarse_pressure.shape, aot, np.float32), coarse_tcwv)
             for aot in AOT_NODES
         ]
-        path, gain, albedo = (np.stack([node[k] for node in nodes]) for k in range(3))
-        corrections.append(aerosol.Correction(path, gain, albedo))
-    blue, red, swir = corrections
+        path, gain, albedo, ratio = (np.stack([n[k] for n in nodes]) for k in range(4))
+        corrections.append(aerosol.Correction(path, gain, albedo, ratio))
+    blue, red = corrections
+    toa_blue, toa_red = (toa[BAND_INDEX[band]] for band in bands)
     return aerosol.retrieve(
-        (toa[BAND_INDEX["b02"]], toa[BAND_INDEX["b04"]], toa[BAND_INDEX["b12"]]),
+        (toa_blue, toa_red),
+        (_surroundings(given, toa_blue, clear), _surroundings(given, toa_red, clear)),
         dark,
         AOT_NODES,
-        (blue, red, swir),
+        (blue, red),
         cell_px,
         int(land.sum()),
     )
+
+
+def _surroundings(given: SceneInput, toa: Floats, clear: npt.NDArray[np.bool_]) -> Floats:
+    """Mean reflectance around each overview pixel; the pixel itself without adjacency."""
+    half_side = given.environment_cells
+    if half_side < 1:
+        return toa
+    means, share = cell_means(toa, clear, given.cell_px)
+    around, _ = surface.environment(means, share > 0, half_side)
+    return _on_pixels(given, around, given.cell_px)
 
 
 def _water_vapour(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from s2cloud.algorithms.aerosol import (
+    BLUE_OFFSET,
     AerosolRetrieval,
     Correction,
     dark_vegetation,
@@ -23,48 +24,77 @@ def toy(path_per_aot, molecules):
         np.broadcast_to(molecules + path_per_aot * aot, shape).astype(np.float32),
         np.broadcast_to(1.1 + 0.3 * aot, shape).astype(np.float32),
         np.broadcast_to(0.05 + 0.1 * aot, shape).astype(np.float32),
+        np.broadcast_to(0.1 + 0.4 * aot, shape).astype(np.float32),
     )
 
 
-BLUE, RED, SWIR = toy(0.12, 0.08), toy(0.08, 0.02), toy(0.01, 0.0)
+BLUE, RED = toy(0.12, 0.08), toy(0.08, 0.02)
 
 
-def forward(correction, boa, aot):
-    k = [
-        np.interp(aot, NODES, part[:, 0, 0])
-        for part in (correction.path, correction.gain, correction.spherical_albedo)
-    ]
-    return (k[0] + boa / (1 - k[2] * boa) / k[1]).astype(np.float32)
+def forward(correction, boa, aot, around=None):
+    path, gain, albedo, ratio = (
+        np.interp(aot, NODES, part[:, 0, 0]) for part in correction.stacked
+    )
+    environment = boa if around is None else around
+    seen = (boa + ratio * environment) / (1 + ratio)
+    return (path + seen / (1 - albedo * environment) / gain).astype(np.float32)
+
+
+def solve(blue, red, aot, around=(None, None), dark=None):
+    toa = forward(BLUE, blue, aot, around[0]), forward(RED, red, aot, around[1])
+    beyond = tuple(
+        own if other is None else np.full_like(own, forward(band, np.array(other), aot))
+        for own, other, band in zip(toa, around, (BLUE, RED), strict=True)
+    )
+    dark = np.ones(blue.shape, bool) if dark is None else dark
+    return retrieve(toa, beyond, dark, NODES, (BLUE, RED), CELL_PX, blue.size)
 
 
 @pytest.mark.parametrize("aot", [0.03, 0.1, 0.17, 0.33, 0.7, 1.2])
 def test_exact_vegetation_gives_the_optical_thickness_back(aot):
-    rng = np.random.default_rng(0)
-    swir = rng.uniform(0.02, 0.05, (16, 16))
-    toa = (
-        forward(BLUE, 0.25 * swir + 0.005, aot),
-        forward(RED, 0.5 * swir, aot),
-        forward(SWIR, swir, aot),
-    )
-    found = retrieve(toa, np.ones((16, 16), bool), NODES, (BLUE, RED, SWIR), CELL_PX, 256)
+    red = np.random.default_rng(0).uniform(0.01, 0.03, (16, 16))
+    found = solve(0.5 * red + BLUE_OFFSET, red, aot)
     # The toy's nodes are far apart and its curves bend between them.
     np.testing.assert_allclose(found.aot550, aot, atol=0.005, rtol=0.03)
     assert found.mean == pytest.approx(aot, abs=0.005, rel=0.03)
     assert found.dark_fraction == 1.0
 
 
-def test_cells_without_dark_pixels_have_no_value_and_no_weight():
-    toa = tuple(np.full((16, 16), v, np.float32) for v in (0.1, 0.05, 0.04))
+@pytest.mark.parametrize("aot", [0.1, 0.4])
+def test_bright_surroundings_do_not_pass_for_aerosol(aot):
+    red = np.full((16, 16), 0.02)
+    found = solve(0.5 * red + BLUE_OFFSET, red, aot, around=(0.12, 0.2))
+    np.testing.assert_allclose(found.aot550, aot, atol=0.006, rtol=0.03)
+
+
+def test_pixels_that_are_too_blue_do_not_raise_the_value():
+    red = np.full((16, 16), 0.02)
+    blue = 0.5 * red + BLUE_OFFSET
+    blue[:, ::2] += 0.02
+    found = solve(blue, red, 0.2)
+    np.testing.assert_allclose(found.aot550, 0.2, atol=0.006)
+
+
+def test_cells_with_too_few_dark_pixels_have_no_value_and_no_weight():
+    red = np.full((16, 16), 0.02)
     dark = np.zeros((16, 16), bool)
     dark[:8, :8] = True
-    found = retrieve(toa, dark, NODES, (BLUE, RED, SWIR), CELL_PX, 256)
+    dark[12, 12] = True
+    found = solve(0.5 * red + BLUE_OFFSET, red, 0.2, dark=dark)
     assert np.isfinite(found.aot550).tolist() == [[True, False], [False, False]]
-    assert (found.weight > 0).tolist() == [[True, False], [False, False]]
+    assert found.weight.tolist() == [[64.0, 0.0], [0.0, 0.0]]
+
+
+def test_without_dark_pixels_there_is_no_mean():
+    red = np.full((16, 16), 0.02)
+    found = solve(red, red, 0.2, dark=np.zeros((16, 16), bool))
+    assert np.isnan(found.mean)
+    assert found.dark_fraction == 0.0
 
 
 def test_spread_keeps_a_gradient_and_fills_gaps():
     truth = np.linspace(0.1, 0.3, 40)[None].repeat(30, axis=0).astype(np.float32)
-    weight = (np.random.default_rng(1).random(truth.shape) < 0.3).astype(np.float32)
+    weight = (np.random.default_rng(1).random(truth.shape) < 0.3).astype(np.float32) * 100
     cells = np.where(weight > 0, truth, np.nan).astype(np.float32)
     field = spread(AerosolRetrieval(cells, weight, 0.2, 0.3), 2.0, 0.2)
     assert np.isfinite(field).all()
@@ -75,7 +105,7 @@ def test_spread_keeps_a_gradient_and_fills_gaps():
 def test_spread_tends_to_the_prior_far_from_any_dark_pixel():
     cells = np.full((60, 60), np.nan, np.float32)
     weight = np.zeros((60, 60), np.float32)
-    cells[0, 0], weight[0, 0] = 0.5, 10.0
+    cells[0, 0], weight[0, 0] = 0.5, 1000.0
     field = spread(AerosolRetrieval(cells, weight, 0.5, 0.01), 3.0, 0.15)
     assert field[-1, -1] == pytest.approx(0.15, abs=0.01)
     assert field[0, 0] > 0.25
@@ -101,6 +131,6 @@ def test_a_looser_limit_is_tried_only_where_the_tight_one_finds_too_little():
     swir = np.full((1, size), 0.09, np.float32)
     swir[0, :10] = 0.03
     mask = np.ones((1, size), bool)
-    arguments = (0.05 * ones, 0.3 * ones, 0.3 * ones, swir, mask, ~mask, mask)
+    arguments = (0.05 * ones, 0.37 * ones, 0.37 * ones, swir, mask, ~mask, mask)
     assert dark_vegetation(*arguments, 0.05).sum() == 10
     assert dark_vegetation(*arguments, 0.5).sum() == size
