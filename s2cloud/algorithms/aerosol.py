@@ -1,11 +1,11 @@
 """Aerosol optical thickness from dark dense vegetation (scene stage).
 
-Over dense vegetation blue surface reflectance follows red: ``blue = 0.5 * red + offset`` (Kaufman
-et al. 1997, doi:10.1109/36.628795; Sentinel-2 L2A ATBD, S2-PDGS-MPC-ATBD-L2A), and the 2.2 um
-band, which aerosols hardly touch, tells which pixels are dark enough. For each such pixel the
-optical thickness is sought at which the corrected bands obey the relation. Vegetation that is not
-quite dense is too blue and looks hazy, never the reverse, so a low quantile of the values around
-a place stands for it and not their mean. A masked Gaussian then spreads them over the scene.
+Over dense vegetation red surface reflectance follows the 2.2 um band, which aerosols hardly touch:
+``red = 0.5 * swir`` (Kaufman et al. 1997, doi:10.1109/36.628795; Sentinel-2 L2A ATBD,
+S2-PDGS-MPC-ATBD-L2A). For each such pixel the optical thickness is sought at which the corrected
+bands obey the relation. Vegetation that is not quite dense is too red and looks hazy, seldom the
+reverse, so a quantile below the median stands for a place and not the mean. A masked Gaussian then
+spreads the values over the scene.
 """
 
 from __future__ import annotations
@@ -25,13 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AerosolRetrieval", "Correction", "dark_vegetation", "retrieve", "spread"]
 
-BLUE_OVER_RED = 0.5
-#: Of the darkest quarter of vegetation (2.2 um below 0.10, NDVI of 2.2 um above 0.6) in field
-#: spectra and in Level-2A scenes of three continents; the ATBD's 0.005 is their darkest twentieth.
-#: ``benchmarks/dark_vegetation.py`` prints the table.
-BLUE_OFFSET = 0.009
-#: Share of the dark pixels of a cell that lie below the value taken for it.
-QUANTILE = 0.25
+RED_OVER_SWIR = 0.5
+#: Share of the dark pixels of a cell that lie below the value taken for it. At this quantile field
+#: spectra and Level-2A scenes of two continents obey the relation to 0.001
+#: (benchmarks/dark_vegetation.py).
+QUANTILE = 0.35
 #: Cells with fewer dark pixels tell nothing on their own.
 MINIMUM_PIXELS = 5
 #: Upper limits of the 2.2 um surface reflectance, tried in this order.
@@ -151,7 +149,7 @@ def retrieve(
     Parameters
     ----------
     toa
-        Top-of-atmosphere reflectance of B02 and B04, shape (y, x).
+        Top-of-atmosphere reflectance of B04 and B12, shape (y, x).
     around
         The same averaged over the environment of each pixel. Without it the light that bright
         neighbours scatter into a dark pixel would pass for aerosol.
@@ -160,7 +158,7 @@ def retrieve(
     aot_nodes
         Optical thicknesses at which the corrections are given, ascending.
     corrections
-        For B02 and B04.
+        For B04 and B12.
     cell_px
         Pixels per side of a cell.
     valid_pixels
@@ -170,7 +168,7 @@ def retrieve(
     -------
     AerosolRetrieval
     """
-    blue, red = corrections
+    red, swir = corrections
     rows, cols = np.nonzero(dark)
     values = _solve(
         np.stack([toa[0][rows, cols], toa[1][rows, cols]]),
@@ -178,11 +176,11 @@ def retrieve(
         rows // cell_px,
         cols // cell_px,
         aot_nodes,
-        np.stack([blue.stacked, red.stacked]),
+        np.stack([red.stacked, swir.stacked]),
     )
     told = np.isfinite(values)
     values, rows, cols = values[told], rows[told], cols[told]
-    shape = blue.path.shape[1:]
+    shape = red.path.shape[1:]
     cells = np.full(shape, np.nan, np.float32)
     weight = np.zeros(shape, np.float32)
     number = (rows // cell_px) * shape[1] + cols // cell_px
@@ -252,7 +250,7 @@ def _solve(
                 environment = y / (1.0 + albedo * y)
                 direct = (toa[b, i] - path) * gain * (1.0 - albedo * environment)
                 boa[b] = direct * (1.0 + ratio) - ratio * environment
-            residual[k] = boa[0] - BLUE_OVER_RED * boa[1] - BLUE_OFFSET
+            residual[k] = boa[0] - RED_OVER_SWIR * boa[1]
         aot = _root(residual, nodes)
         out[i] = aot if -0.2 < aot < nodes[-1] else np.nan
     return out

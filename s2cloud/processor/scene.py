@@ -435,7 +435,7 @@ def _dark_vegetation(
     coarse_pressure, _ = cell_means(pressure, whole, AEROSOL_CELLS)
     coarse_tcwv, _ = cell_means(tcwv, whole, AEROSOL_CELLS)
     coarse = _Optics(given, coarse_pressure, AEROSOL_CELLS)
-    bands = ("b02", "b04")
+    bands = ("b04", "b12")
     corrections = []
     for band in bands:
         nodes = [
@@ -444,14 +444,14 @@ def _dark_vegetation(
         ]
         path, gain, albedo, ratio = (np.stack([n[k] for n in nodes]) for k in range(4))
         corrections.append(aerosol.Correction(path, gain, albedo, ratio))
-    blue, red = corrections
-    toa_blue, toa_red = (toa[BAND_INDEX[band]] for band in bands)
+    red, swir = corrections
+    toa_red, toa_swir = (toa[BAND_INDEX[band]] for band in bands)
     return aerosol.retrieve(
-        (toa_blue, toa_red),
-        (_surroundings(given, toa_blue, clear), _surroundings(given, toa_red, clear)),
+        (toa_red, toa_swir),
+        (_surroundings(given, toa_red, clear), _surroundings(given, toa_swir, clear)),
         dark,
         AOT_NODES,
-        (blue, red),
+        (red, swir),
         cell_px,
         int(land.sum()),
     )

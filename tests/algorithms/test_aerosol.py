@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from s2cloud.algorithms.aerosol import (
-    BLUE_OFFSET,
     AerosolRetrieval,
     Correction,
     dark_vegetation,
@@ -28,7 +27,7 @@ def toy(path_per_aot, molecules):
     )
 
 
-BLUE, RED = toy(0.12, 0.08), toy(0.08, 0.02)
+RED, SWIR = toy(0.08, 0.02), toy(0.005, 0.0)
 
 
 def forward(correction, boa, aot, around=None):
@@ -40,20 +39,20 @@ def forward(correction, boa, aot, around=None):
     return (path + seen / (1 - albedo * environment) / gain).astype(np.float32)
 
 
-def solve(blue, red, aot, around=(None, None), dark=None):
-    toa = forward(BLUE, blue, aot, around[0]), forward(RED, red, aot, around[1])
+def solve(red, swir, aot, around=(None, None), dark=None):
+    toa = forward(RED, red, aot, around[0]), forward(SWIR, swir, aot, around[1])
     beyond = tuple(
         own if other is None else np.full_like(own, forward(band, np.array(other), aot))
-        for own, other, band in zip(toa, around, (BLUE, RED), strict=True)
+        for own, other, band in zip(toa, around, (RED, SWIR), strict=True)
     )
-    dark = np.ones(blue.shape, bool) if dark is None else dark
-    return retrieve(toa, beyond, dark, NODES, (BLUE, RED), CELL_PX, blue.size)
+    dark = np.ones(red.shape, bool) if dark is None else dark
+    return retrieve(toa, beyond, dark, NODES, (RED, SWIR), CELL_PX, red.size)
 
 
 @pytest.mark.parametrize("aot", [0.03, 0.1, 0.17, 0.33, 0.7, 1.2])
 def test_exact_vegetation_gives_the_optical_thickness_back(aot):
-    red = np.random.default_rng(0).uniform(0.01, 0.03, (16, 16))
-    found = solve(0.5 * red + BLUE_OFFSET, red, aot)
+    swir = np.random.default_rng(0).uniform(0.02, 0.05, (16, 16))
+    found = solve(0.5 * swir, swir, aot)
     # The toy's nodes are far apart and its curves bend between them.
     np.testing.assert_allclose(found.aot550, aot, atol=0.005, rtol=0.03)
     assert found.mean == pytest.approx(aot, abs=0.005, rel=0.03)
@@ -62,32 +61,32 @@ def test_exact_vegetation_gives_the_optical_thickness_back(aot):
 
 @pytest.mark.parametrize("aot", [0.1, 0.4])
 def test_bright_surroundings_do_not_pass_for_aerosol(aot):
-    red = np.full((16, 16), 0.02)
-    found = solve(0.5 * red + BLUE_OFFSET, red, aot, around=(0.12, 0.2))
+    swir = np.full((16, 16), 0.04)
+    found = solve(0.5 * swir, swir, aot, around=(0.15, 0.3))
     np.testing.assert_allclose(found.aot550, aot, atol=0.006, rtol=0.03)
 
 
-def test_pixels_that_are_too_blue_do_not_raise_the_value():
-    red = np.full((16, 16), 0.02)
-    blue = 0.5 * red + BLUE_OFFSET
-    blue[:, ::2] += 0.02
-    found = solve(blue, red, 0.2)
+def test_pixels_that_are_too_red_do_not_raise_the_value():
+    swir = np.full((16, 16), 0.04)
+    red = 0.5 * swir
+    red[:, ::2] += 0.02
+    found = solve(red, swir, 0.2)
     np.testing.assert_allclose(found.aot550, 0.2, atol=0.006)
 
 
 def test_cells_with_too_few_dark_pixels_have_no_value_and_no_weight():
-    red = np.full((16, 16), 0.02)
+    swir = np.full((16, 16), 0.04)
     dark = np.zeros((16, 16), bool)
     dark[:8, :8] = True
     dark[12, 12] = True
-    found = solve(0.5 * red + BLUE_OFFSET, red, 0.2, dark=dark)
+    found = solve(0.5 * swir, swir, 0.2, dark=dark)
     assert np.isfinite(found.aot550).tolist() == [[True, False], [False, False]]
     assert found.weight.tolist() == [[64.0, 0.0], [0.0, 0.0]]
 
 
 def test_without_dark_pixels_there_is_no_mean():
-    red = np.full((16, 16), 0.02)
-    found = solve(red, red, 0.2, dark=np.zeros((16, 16), bool))
+    swir = np.full((16, 16), 0.04)
+    found = solve(swir, swir, 0.2, dark=np.zeros((16, 16), bool))
     assert np.isnan(found.mean)
     assert found.dark_fraction == 0.0
 
