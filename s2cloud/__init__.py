@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from s2cloud.model.version import VERSION
 
 if TYPE_CHECKING:
     from s2cloud.config import ProcessorConfig
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from s2cloud.model.granule import Granule, granule
     from s2cloud.processor import process
     from s2cloud.simulation import simulate_l1c
+
+__version__ = VERSION
 
 _PUBLIC = {
     "Granule": "s2cloud.model.granule",

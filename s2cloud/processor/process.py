@@ -17,7 +17,6 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-import s2cloud
 from s2cloud.algorithms.classification import HALO
 from s2cloud.algorithms.geometry import tie_points
 from s2cloud.config import ProcessorConfig
@@ -38,6 +37,7 @@ from s2cloud.model.schema import (
     probability_path,
     reflectance_path,
 )
+from s2cloud.model.version import VERSION
 from s2cloud.physics import lut
 from s2cloud.processor import tasks
 from s2cloud.processor.meteorology import Meteorology, meteorology
@@ -380,7 +380,7 @@ class _Plan:
         table = lut.load(self.given.sensor, self.config.aerosol.model)
         return {
             "software": "s2cloud",
-            "version": s2cloud.__version__,
+            "version": VERSION,
             "configuration": self.config.model_dump(mode="json"),
             "configuration_digest": self.config.digest,
             "look_up_table": {

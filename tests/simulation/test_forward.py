@@ -1,0 +1,158 @@
+"""Pixels follow from the truth by the stated equations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+from scipy import ndimage
+
+from s2cloud.model.bands import BAND_INFO, BANDS
+from s2cloud.model.schema import atmosphere_path, reflectance_path
+from s2cloud.physics import atmosphere, gases, lut
+from s2cloud.physics.angles import airmass, relative_azimuth
+from s2cloud.simulation.forward import environment
+from s2cloud.simulation.geometry import Viewing, sun_at
+from s2cloud.simulation.identity import identity
+from s2cloud.simulation.raster import from_nodes, magnified
+from s2cloud.simulation.surfaces import surfaces
+from s2cloud.simulation.tiling import tile_grid
+
+
+@pytest.mark.parametrize("band", ["b01", "b02", "b04", "b08", "b8a", "b09", "b11", "b12"])
+def test_exact_atmosphere_gives_back_the_true_surface(clear, clear_truth, band):
+    info = BAND_INFO[band]
+    factor = 60 // info.resolution
+    rows = slice(48, 60)  # of the 60 m grid: enough pixels to average the noise
+    grid = tile_grid("32TQM", 720)
+    part = grid.scaled(info.resolution // 10)
+    x, y = np.meshgrid(part.x, part.y[rows.start * factor : rows.stop * factor])
+    time = identity("S2A", "32TQM", "05.11", "2025-06-15T10:15:59").time
+    sza, saa = sun_at(grid, time, y, x, None)
+    viewing = Viewing.of(grid)
+    odd = viewing.detector(band, y, x) % 2 == 1
+    views = [viewing.view(band, parity, y, x) for parity in (False, True)]
+    vza = np.where(odd, views[1].zenith, views[0].zenith)
+    vaa = np.where(odd, views[1].azimuth, views[0].azimuth)
+    maps = clear_truth[atmosphere_path(60)].to_dataset()
+    aot, wvp = (magnified(maps[name].values, factor, rows) for name in ("aot", "wvp"))
+    pressure = clear_truth.attrs["pressure"]
+    optics = lut.load("S2A").evaluate(
+        band, sza=sza, vza=vza, raa=relative_azimuth(saa, vaa), aot550=aot, pressure=pressure
+    )
+    gas = gases.transmittance(
+        "S2A", band, airmass=airmass(sza, vza), tcwv=wvp, tco3=320.0, pressure=pressure
+    )
+    coefficients = atmosphere.coefficients(optics, gas)
+
+    whole = clear_truth[reflectance_path(info.resolution)].to_dataset()[band].values
+    height, width = (n // factor for n in whole.shape)
+    coarse = whole.reshape(height, factor, width, factor).mean(axis=(1, 3)).astype(np.float32)
+    around = magnified(environment(coarse), factor, rows)
+    path = next(Path(clear.uri).glob(f"GRANULE/*/IMG_DATA/*_{info.esa_name}.jp2"))
+    window = np.s_[rows.start * factor : rows.stop * factor]
+    with rasterio.open(path) as file:
+        toa = (file.read(1)[window].astype(np.float64) - 1000) * 1e-4
+    found = atmosphere.surface_reflectance(toa, coefficients, environment=around)
+    true = whole[window]
+    # Noise is 0.001 to 0.003 seen from space, more on the ground where water vapour is deep.
+    error = found - true
+    noise = 0.02 if band == "b09" else 0.006
+    assert error.std() < noise
+    assert abs(error.mean()) < 1e-4 + 3 * error.std() / np.sqrt(error.size)
+    assert true.std() > 0.005
+
+
+def brute_force_environment(surface):
+    offsets = 60.0 * np.arange(-67, 68)
+    kernel = np.exp(-np.hypot(offsets[:, None], offsets[None, :]) / 1000.0)
+    return ndimage.convolve(surface.astype(np.float64), kernel / kernel.sum(), mode="reflect")
+
+
+def test_atmosphere_varies_smoothly_around_its_means(clear_truth):
+    maps = clear_truth[atmosphere_path(60)].to_dataset()
+    aot, wvp = maps["aot"].values, maps["wvp"].values
+    assert aot.mean() == pytest.approx(0.15, rel=0.02)
+    assert 0.8 < aot.max() / 0.1875 < 1.01
+    assert 0.99 < aot.min() / 0.1125 < 1.2
+    assert wvp.mean() == pytest.approx(18.0, rel=0.02)
+    assert np.abs(np.diff(aot, axis=1)).max() < 0.005
+
+
+def test_landscape_holds_what_retrievals_need(clear_truth):
+    r20m = clear_truth[reflectance_path(20)].to_dataset()
+    fine = clear_truth[reflectance_path(10)].to_dataset()["b04"].values
+    red = fine.reshape(360, 2, 360, 2).mean(axis=(1, 3))
+    nir, swir = r20m["b8a"].values, r20m["b12"].values
+    ndvi = (nir - red) / (nir + red)
+    dark = (ndvi > 0.6) & (swir < 0.10)
+    assert dark.mean() > 0.15
+    scl = clear_truth["conditions/mask/l2a_classification/r20m"].to_dataset()["scl"].values
+    assert 0.40 < (scl == 4).mean() < 0.75
+    assert (scl == 5).mean() > 0.1
+    assert 0.03 < (scl == 6).mean() < 0.15
+    assert set(np.unique(scl)) == {4, 5, 6}
+
+
+def test_clouds_are_bright_and_cast_shadows_away_from_the_sun(mixed):
+    with xr.open_datatree(mixed.truth_uri, engine="zarr") as truth:
+        masks = truth["conditions/mask/truth/r20m"].to_dataset().load()
+        true = truth[reflectance_path(20)].to_dataset()["b8a"].values
+        scl = truth["conditions/mask/l2a_classification/r20m"].to_dataset()["scl"].values
+    path = next(Path(mixed.uri).glob("GRANULE/*/IMG_DATA/*_B8A.jp2"))
+    with rasterio.open(path) as file:
+        toa = (file.read(1).astype(np.float32) - 1000) * 1e-4
+    cloud, shadow, clear = (masks[n].values > 0 for n in ("cloud", "shadow", "clear"))
+    assert 0.03 < cloud.mean() < 0.2
+    assert toa[cloud].mean() > 0.5
+    land = np.isfinite(true) & (true > 0.2)
+    assert (toa / true)[shadow & land].mean() < 0.6 * (toa / true)[clear & land].mean()
+    # The sun stands in the south-east: shadows fall to the north-west.
+    rows, columns = (np.nonzero(cloud)[i].mean() - np.nonzero(shadow)[i].mean() for i in (0, 1))
+    assert rows > 0
+    assert columns > 0
+    assert (scl[cloud] == 9).all()
+    assert not (cloud & clear).any()
+
+
+def test_environment_matches_direct_convolution():
+    field = np.random.default_rng(2).random((40, 40)).astype(np.float32)
+    np.testing.assert_allclose(environment(field), brute_force_environment(field), atol=1e-5)
+
+
+def test_magnified_strips_join_without_seam():
+    field = np.random.default_rng(2).random((12, 9)).astype(np.float32)
+    whole = magnified(field, 6, slice(0, 12))
+    parts = [magnified(field, 6, slice(a, a + 4)) for a in (0, 4, 8)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    # Linear functions are reproduced between the outermost centres.
+    ramp = np.add.outer(np.arange(12.0), 2 * np.arange(9.0))
+    fine = magnified(ramp, 6, slice(0, 12))
+    position = (np.arange(72) + 0.5) / 6 - 0.5
+    expected = np.add.outer(position, 2 * position[: 9 * 6])
+    np.testing.assert_allclose(fine[3:-3, 3:-3], expected[3:-3, 3:-3], rtol=1e-5, atol=1e-5)
+
+
+def test_interpolation_between_nodes_is_linear():
+    nodes = np.add.outer(np.arange(4.0), 10 * np.arange(5.0))
+    at = np.array([0.0, 150.0, 1800.0])
+    found = from_nodes(nodes, 600.0, at, at)
+    np.testing.assert_allclose(found, np.add.outer(at / 600, at / 60), rtol=1e-6)
+
+
+@pytest.mark.parametrize("sensor", ["S2A", "S2B", "S2C"])
+def test_surfaces_are_plausible(sensor):
+    found = surfaces(sensor)
+    assert found.reflectance.shape == (len(found.names), len(BANDS))
+    assert found.reflectance.min() >= 0
+    assert found.reflectance.max() <= 1
+    conifer = found.reflectance[found.code("conifer")]
+    # Dark dense vegetation: red about half of the short-wave infrared (Kaufman et al. 1997,
+    # doi:10.1109/36.628795).
+    assert 0.3 < conifer[BANDS.index("b04")] / conifer[BANDS.index("b12")] < 0.7
+    water = found.reflectance[found.code("water_clear")]
+    assert water[BANDS.index("b8a")] < 0.02
+    assert found.scl[found.code("snow_fine")] == 11
