@@ -1,0 +1,376 @@
+"""The commit protocol: every file first, the receipt last, nothing left behind by a failure.
+
+A product exists when its receipt does. Names are the same for every attempt, so a repeated
+attempt replaces the files of one that was killed, and two attempts at once write equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import dask
+import numpy as np
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
+
+from s2cloud.algorithms.classification import percentages
+from s2cloud.io.layers import Layer, Summary, layers_of
+from s2cloud.io.receipt import Asset, Layout, Receipt, digest_of, read_receipt
+from s2cloud.io.stac import to_stac
+from s2cloud.io.stores import Store, open_store
+from s2cloud.io.target import Product, Results, Sink, Target, file_name, layer_id, summaries_of
+from s2cloud.model.errors import CapacityError, S2CloudError, UnavailableError, UsageError
+from s2cloud.model.granule import granule
+from s2cloud.model.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import xarray as xr
+
+__all__ = ["VOLATILE", "commit", "product_digest"]
+
+logger = logging.getLogger(__name__)
+
+#: Parts of the provenance that differ between runs that make the same pixels.
+VOLATILE: Final = frozenset({"created", "started", "finished", "timings", "warnings", "host"})
+
+
+@dataclass(slots=True)
+class _Run:
+    product: Product
+    store: Store
+    targets: list[Target]
+    item: bool
+    old: Receipt | None
+    extend: bool
+    written: list[str] = field(default_factory=list)
+
+
+def commit(
+    l2a: xr.DataTree,
+    destination: str,
+    targets: Sequence[Target],
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    item: bool = False,
+) -> Receipt:
+    """Write a product in some formats, in one computation, and commit it.
+
+    Parameters
+    ----------
+    l2a
+        Tree returned by ``process``.
+    destination
+        Product folder, or ``.zarr`` address where Zarr is the only format.
+    targets
+        Formats.
+    storage_options
+        Options of the file system.
+    overwrite
+        Replace what is committed there.
+    item
+        Write a STAC item, too.
+
+    Returns
+    -------
+    Receipt
+        The one found if the same product is there already in these formats.
+
+    Raises
+    ------
+    UsageError
+        If another product is there and `overwrite` is False.
+    CapacityError
+        If a disk or the memory is full.
+    """
+    store, product = _prepare(l2a, str(destination), storage_options)
+    old = read_receipt(store, product.layout.receipt)
+    wanted = {target.format for target in targets}
+    if old is not None and not overwrite:
+        if old.digest != product.digest:
+            raise _occupied(old, product, store)
+        keys = {asset.key for asset in old.assets}
+        if wanted <= set(old.formats) and (not item or "item" in keys):
+            logger.info("found %s already written at %s", product.name, store.url())
+            return old
+        targets = [target for target in targets if target.format not in old.formats]
+    if not overwrite:
+        for target in targets:
+            target.check(product, store)
+    run = _Run(product, store, list(targets), item, old, extend=old is not None and not overwrite)
+    return _execute(run)
+
+
+def _prepare(
+    l2a: xr.DataTree, destination: str, storage_options: Mapping[str, Any] | None
+) -> tuple[Store, Product]:
+    identity = granule(l2a)
+    layout = Layout.of(destination, file_name(identity.l2a_name))
+    layers = tuple(layers_of(l2a))
+    product = Product(l2a, identity, layers, layout, product_digest(l2a, layers))
+    return open_store(layout.root, storage_options), product
+
+
+def _execute(run: _Run) -> Receipt:
+    start = time.perf_counter()
+    product, store = run.product, run.store
+    sink = Sink.opened(store)
+    try:
+        if run.old is not None and not run.extend:
+            # First of all: the product must never look complete while it is half replaced.
+            store.delete(product.layout.receipt)
+        results, seconds = _compute(run, sink)
+        receipt = _draft(run, results)
+        assets = list(receipt.assets)
+        for target, part in zip(run.targets, results, strict=True):
+            assets += target.finish(product, part, receipt, sink)
+        receipt = replace(receipt, assets=tuple(assets))
+        if run.item:
+            receipt = _with_item(receipt, product, sink)
+        _verify(receipt, store)
+        total = time.perf_counter() - start
+        timings = {"compute_s": round(seconds, 3), "total_s": round(total, 3)}
+        receipt = _write_receipt(run, replace(receipt, timings=timings))
+    except BaseException as error:
+        sink.close()
+        _clean_up(run)
+        if isinstance(error, MemoryError):
+            raise CapacityError(
+                "not enough memory", where=product.name, fix="use fewer threads or a bigger machine"
+            ) from error
+        raise
+    finally:
+        sink.close()
+    _remove_stale(run, receipt)
+    logger.info(
+        "wrote %s to %s: %d assets, %.1f MB in %.1f s",
+        *(product.name, store.url(), len(receipt.assets), receipt.size / 1e6, total),
+        extra={"granule": product.granule.name},
+    )
+    return receipt
+
+
+def _compute(run: _Run, sink: Sink) -> tuple[list[Results], float]:
+    """Everything of all formats in one computation, so that shared work happens once."""
+    start = time.perf_counter()
+    layers = {layer_id(la): la for t in run.targets for la in t.layers(run.product)}
+    small = _small_variables(run)
+    arrays = _optimised_together([*(la.counts for la in layers.values()), *small.values()])
+    blocks = {
+        name: array.to_delayed(optimize_graph=False)
+        for name, array in zip(layers, arrays[: len(layers)], strict=True)
+    }
+    tasks = [target.tasks(run.product, blocks, sink) for target in run.targets]
+    parts, values = dask.compute(tasks, list(arrays[len(layers) :]), optimize_graph=False)
+    computed = {name: np.asarray(value) for name, value in zip(small, values, strict=True)}
+    results = [Results([w for part in written for w in part], computed) for written in parts]
+    return results, time.perf_counter() - start
+
+
+def _optimised_together(arrays: list[Any]) -> list[Any]:
+    """The arrays on one graph in which what they share is one task.
+
+    Not by `dask.optimize`: dask 2026 optimises each array apart there, and a decoder that has
+    one consumer in the graph of each of two arrays is fused into both and runs twice.
+    """
+    if not arrays:
+        return []
+    merged = HighLevelGraph.merge(*(array.__dask_graph__() for array in arrays))
+    keys = list(flatten([array.__dask_keys__() for array in arrays]))
+    graph = arrays[0].__dask_optimize__(merged, keys)
+    rebuilt = []
+    for array in arrays:
+        rebuild, args = array.__dask_postpersist__()
+        rebuilt.append(rebuild(graph, *args))
+    return rebuilt
+
+
+def _small_variables(run: _Run) -> dict[str, Any]:
+    """Lazy variables that are no rasters; single numbers alone where only rasters are written."""
+    rasters = {layer_id(layer) for layer in run.product.layers}
+    numbers_only = all(target.format != "zarr" for target in run.targets)
+    return {
+        f"{node.path.strip('/')}/{name}": variable.data
+        for node in run.product.l2a.subtree
+        for name, variable in node.data_vars.items()
+        if variable.chunks is not None
+        and f"{node.path.strip('/')}/{name}" not in rasters
+        and (variable.ndim == 0 or not numbers_only)
+    }
+
+
+def _draft(run: _Run, results: list[Results]) -> Receipt:
+    product, old = run.product, run.old if run.extend else None
+    provenance = dict(product.l2a.root.attrs.get("provenance", {}))
+    statistics = _statistics(product, results) or (old.statistics if old else {})
+    warnings = [str(text) for text in provenance.get("warnings", ())]
+    if statistics.get("percentages", {}).get("NODATA_PIXEL_PERCENTAGE") == 100.0:
+        warnings.append("no pixel with data")
+    if not product.layers[0].grid.crs:
+        warnings.append("no coordinate reference system")
+    formats = [*(old.formats if old else ()), *(target.format for target in run.targets)]
+    kept = [asset for asset in old.assets if asset.key != "item"] if old else []
+    return Receipt(
+        product=product.granule.l2a_name,
+        formats=tuple(sorted(formats)),
+        destination=run.store.url(),
+        assets=tuple(kept),
+        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        software=f"s2cloud {VERSION}",
+        digest=product.digest,
+        config_digest=str(provenance.get("configuration_digest", "")),
+        source=product.granule.to_attrs(),
+        provenance=provenance,
+        statistics=statistics,
+        warnings=tuple(warnings),
+    )
+
+
+def _statistics(product: Product, results: list[Results]) -> dict[str, Any]:
+    """Shares of the scene and means, from the summaries of whichever format has them."""
+    sums: dict[str, Summary] = {}
+    for part in results:
+        # A raster written in two formats has the same pixels in both.
+        sums |= summaries_of(part.written)
+    result: dict[str, Any] = {}
+    for layer in sorted(product.layers, key=lambda layer: -abs(layer.resolution - 20)):
+        # The 20 m maps have the last word: they are in every format, so the numbers of a product
+        # do not depend on the formats it was written in.
+        summary = sums.get(layer_id(layer))
+        if summary is None or not layer.is_product:
+            continue
+        if layer.is_classes:
+            counts = np.array(summary.classes, dtype=np.int64)
+            shares = {name: round(share, 6) for name, share in percentages(counts).items()}
+            result["class_counts"] = {str(code): int(n) for code, n in enumerate(counts)}
+            result["percentages"] = shares
+        elif layer.name in {"aot", "wvp"} and summary.valid:
+            result[f"mean_{layer.name}"] = summary.statistics(layer.encoding)["mean"]
+    numbers = {k: v for part in results for k, v in part.small.items() if v.ndim == 0}
+    for name, value in numbers.items():
+        result.setdefault("numbers", {})[name] = value.item()
+    return result
+
+
+def _with_item(receipt: Receipt, product: Product, sink: Sink) -> Receipt:
+    item = to_stac(product.l2a, receipt)
+    text = json.dumps(item.to_dict(include_self_link=False), indent=2) + "\n"
+    written = sink.write(product.layout.item, text.encode())
+    asset = Asset(
+        key="item",
+        href=written.path,
+        media_type="application/geo+json",
+        roles=("metadata",),
+        size=written.size,
+        sha256=written.sha256,
+        title="STAC item",
+    )
+    return replace(receipt, assets=(*receipt.assets, asset))
+
+
+def _verify(receipt: Receipt, store: Store) -> None:
+    """See that all files are there: another run that failed may have cleaned them away."""
+    for asset in receipt.assets:
+        zarr = asset.href.endswith(".zarr")
+        found = (
+            sum(info.size for path, info in store.find(asset.href).items() if not _hidden(path))
+            if zarr
+            else store.info(asset.href).size
+        )
+        if found != asset.size:
+            raise UnavailableError(
+                "file changed while the product was written",
+                where=store.url(asset.href),
+                expected=f"{asset.size} bytes",
+                found=found,
+                fix="another run writes to the same place; try again when it is done",
+            )
+
+
+def _write_receipt(run: _Run, receipt: Receipt) -> Receipt:
+    name, data = run.product.layout.receipt, receipt.to_json().encode()
+    if run.extend:
+        run.store.write(name, data)
+        return receipt
+    if run.store.write_if_absent(name, data):
+        return receipt
+    other = read_receipt(run.store, name)
+    if other is not None and other.digest == receipt.digest:
+        logger.warning("another run has just committed %s to %s", receipt.product, run.store.url())
+        return other
+    raise _occupied(other, run.product, run.store)
+
+
+def _clean_up(run: _Run) -> None:
+    """Remove what this run may have written; best effort, for the first error matters more."""
+    old = {asset.href for asset in run.old.assets} if run.old is not None else set()
+    names = {name for target in run.targets for name in target.names(run.product)}
+    if run.item:
+        names.add(run.product.layout.item)
+    names = names - old if run.extend else names | old
+    try:
+        if not run.extend and read_receipt(run.store, run.product.layout.receipt) is not None:
+            logger.warning("kept the files at %s: another run committed them", run.store.url())
+            return
+        for name in sorted(names):
+            run.store.delete(name)
+    except S2CloudError as error:
+        logger.warning("could not clean up after a failure: %s", error)
+
+
+def _remove_stale(run: _Run, receipt: Receipt) -> None:
+    """Remove files of the product that was replaced."""
+    if run.old is None or run.extend:
+        return
+    for href in {a.href for a in run.old.assets} - {a.href for a in receipt.assets}:
+        try:
+            run.store.delete(href)
+        except S2CloudError as error:
+            logger.warning("could not remove a file of the replaced product: %s", error)
+
+
+def _occupied(other: Receipt | None, product: Product, store: Store) -> UsageError:
+    made = f"{other.product} by {other.software}" if other is not None else "another product"
+    return UsageError(
+        "destination holds another product",
+        where=store.url(product.layout.receipt),
+        expected=f"{product.granule.l2a_name} with the same configuration and software",
+        found=made,
+        fix="pass overwrite=True (--overwrite) or choose another destination",
+    )
+
+
+def product_digest(l2a: xr.DataTree, layers: Sequence[Layer]) -> str:
+    """Identity of the content of a product before a pixel of it is computed.
+
+    Notes
+    -----
+    Granule, grids, provenance (configuration, tables, auxiliary data) and software version make
+    the pixels. Pixels that did not come from a product have no identity but themselves: there
+    the graph's own token joins in, which dask derives from the arrays given.
+    """
+    identity = granule(l2a)
+    provenance = l2a.root.attrs.get("provenance", {})
+    facts: dict[str, Any] = {
+        "granule": {k: v for k, v in identity.to_attrs().items() if k != "uri"},
+        "provenance": {k: v for k, v in provenance.items() if k not in VOLATILE},
+        "grids": {
+            layer_id(layer): (layer.grid.crs, layer.grid.transform, layer.grid.shape)
+            for layer in layers
+        },
+        "software": VERSION,
+    }
+    if not identity.uri:
+        facts["pixels"] = [layer.counts.name for layer in layers]
+    return digest_of(facts)
+
+
+def _hidden(path: str) -> bool:
+    return path.rsplit("/", 1)[-1].startswith(".")

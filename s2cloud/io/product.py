@@ -1,0 +1,90 @@
+"""A whole product in one go: all formats from one computation, one STAC item, one receipt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from s2cloud.io.cog_writer import CogTarget
+from s2cloud.io.commit import commit
+from s2cloud.io.zarr_writer import ZarrTarget
+from s2cloud.model.errors import UsageError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    import xarray as xr
+
+    from s2cloud.io.receipt import Receipt
+    from s2cloud.io.target import Target
+
+__all__ = ["FORMATS", "Format", "write_product"]
+
+Format = Literal["cog", "zarr"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+
+_TARGETS: Final[dict[str, Callable[[], Target]]] = {"cog": CogTarget, "zarr": ZarrTarget}
+
+
+def write_product(
+    l2a: xr.DataTree,
+    destination: str | os.PathLike[str],
+    *,
+    formats: Sequence[Format] = FORMATS,
+    storage_options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    stac: bool = True,
+) -> Receipt:
+    """Write a product in some formats and commit it with one receipt.
+
+    Parameters
+    ----------
+    l2a
+        Tree returned by ``process``; it is computed here, once for all formats.
+    destination
+        Product folder, local path or URL: GeoTIFFs lie in it, the Zarr store is
+        ``<product name>.zarr`` below it, beside ``<product name>.json`` and ``receipt.json``.
+    formats
+        Any of ``cog`` and ``zarr``.
+    storage_options
+        Options of the file system.
+    overwrite
+        Replace a different product that is committed there.
+    stac
+        Write a STAC item.
+
+    Returns
+    -------
+    Receipt
+        What was written, or what was found if the same product is there already. Formats that
+        are missing from the product found are added to it.
+
+    Raises
+    ------
+    UsageError
+        If another product is there and `overwrite` is False, or a format is unknown.
+    CapacityError
+        If a disk or the memory is full.
+
+    Notes
+    -----
+    The receipt is written after everything else and is the only proof of a product. When
+    anything fails, what was written is removed and no receipt is made. A product that is being
+    replaced loses its receipt first; it is not restored if the replacement fails.
+    """
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown or not formats:
+        raise UsageError(
+            "unknown output format",
+            found=", ".join(unknown) or "none",
+            expected=" or ".join(FORMATS),
+            fix="choose one or both",
+        )
+    return commit(
+        l2a,
+        str(destination),
+        [_TARGETS[name]() for name in FORMATS if name in formats],
+        storage_options=storage_options,
+        overwrite=overwrite,
+        item=stac,
+    )
