@@ -4,14 +4,14 @@ Over dense vegetation red surface reflectance follows the 2.2 um band, which aer
 ``red = 0.5 * swir`` (Kaufman et al. 1997, doi:10.1109/36.628795; Sentinel-2 L2A ATBD,
 S2-PDGS-MPC-ATBD-L2A). For each such pixel the optical thickness is sought at which the corrected
 bands obey the relation. Vegetation that is not quite dense is too red and looks hazy, seldom the
-reverse, so a quantile below the median stands for a place and not the mean. A masked Gaussian then
-spreads the values over the scene.
+reverse, so a quantile below the median stands for a place and not the mean. It is taken over a
+Gaussian neighbourhood of each place, so that the optical thickness may vary over the scene.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba as nb
 import numpy as np
@@ -30,8 +30,11 @@ RED_OVER_SWIR = 0.5
 #: spectra and Level-2A scenes of two continents obey the relation to 0.001
 #: (benchmarks/dark_vegetation.py).
 QUANTILE = 0.35
-#: Cells with fewer dark pixels tell nothing on their own.
-MINIMUM_PIXELS = 5
+#: Fewer dark pixels than this tell nothing.
+MINIMUM_PIXELS = 20
+#: Borders of the bins in which the values of the pixels are counted. Single pixels may turn out
+#: negative, which keeps their quantile unbiased in clean air.
+BINS = np.concatenate([np.arange(-0.2, 0.6, 0.01), np.arange(0.6, 2.01, 0.05)])
 #: Upper limits of the 2.2 um surface reflectance, tried in this order.
 SWIR_LIMITS = (0.05, 0.10, 0.12)
 SWIR_FLOOR = 0.01
@@ -66,19 +69,16 @@ class AerosolRetrieval:
 
     Attributes
     ----------
-    aot550
-        Low quantile over the dark pixels of each cell, NaN where there are too few,
-        shape (cell_y, cell_x).
-    weight
-        Number of dark pixels of each cell, 0 where there are too few.
+    counts
+        Dark pixels of each cell by their optical thickness in the bins of `BINS`,
+        shape (bin, cell_y, cell_x).
     mean
-        Low quantile over all dark pixels; NaN if there are too few.
+        Quantile over all dark pixels; NaN if there are too few.
     dark_fraction
         Dark pixels over valid land pixels.
     """
 
-    aot550: Floats
-    weight: Floats
+    counts: Floats
     mean: float
     dark_fraction: float
 
@@ -178,52 +178,53 @@ def retrieve(
         aot_nodes,
         np.stack([red.stacked, swir.stacked]),
     )
-    told = np.isfinite(values)
-    values, rows, cols = values[told], rows[told], cols[told]
     shape = red.path.shape[1:]
-    cells = np.full(shape, np.nan, np.float32)
-    weight = np.zeros(shape, np.float32)
-    number = (rows // cell_px) * shape[1] + cols // cell_px
-    order = np.lexsort((values, number))
-    found, first, count = np.unique(number[order], return_index=True, return_counts=True)
-    enough = count >= MINIMUM_PIXELS
-    at = first[enough] + (QUANTILE * (count[enough] - 1)).astype(np.intp)
-    cells.flat[found[enough]] = values[order][at]
-    weight.flat[found[enough]] = count[enough]
-    mean = float(np.quantile(values, QUANTILE)) if values.size >= MINIMUM_PIXELS else float("nan")
-    return AerosolRetrieval(
-        cells,
-        weight,
-        mean if np.isnan(mean) else max(mean, 0.0),
-        float(dark.sum()) / max(valid_pixels, 1),
-    )
+    told = np.isfinite(values)
+    place = np.searchsorted(BINS, np.clip(values[told], BINS[0], BINS[-1] - 1e-6), "right") - 1
+    counts = np.zeros((BINS.size - 1, *shape), np.float32)
+    np.add.at(counts, (place, rows[told] // cell_px, cols[told] // cell_px), 1.0)
+    mean = float("nan")
+    if told.sum() >= MINIMUM_PIXELS:
+        mean = float(_quantile(counts.sum(axis=(1, 2))[:, None, None])[0, 0])
+    return AerosolRetrieval(counts, mean, float(dark.sum()) / max(valid_pixels, 1))
 
 
-def spread(retrieval: AerosolRetrieval, sigma_cells: float, prior: float) -> Floats:
-    """Optical thickness of every cell from those with dark pixels.
+def spread(retrieval: AerosolRetrieval, sigma_cells: float) -> Floats:
+    """Optical thickness of every cell: the quantile of the dark pixels around it.
 
     Parameters
     ----------
     retrieval
         From `retrieve`.
     sigma_cells
-        Standard deviation of the Gaussian. [cell]
-    prior
-        Value that cells far from any dark pixel tend to.
+        Standard deviation of the Gaussian neighbourhood. [cell]
 
     Returns
     -------
     numpy.ndarray
-        Shape (cell_y, cell_x), float32, not negative.
+        Shape (cell_y, cell_x), float32, not negative. Far from any dark pixel it tends to the
+        quantile of the scene.
     """
+    pixels = retrieval.counts.sum(axis=0)
     # A cell's say saturates: a hundred dark pixels share one air and are no independent proof.
-    say = retrieval.weight / (retrieval.weight + 4 * MINIMUM_PIXELS)
-    values = np.where(retrieval.weight > 0, np.nan_to_num(retrieval.aot550), 0.0)
-    top = ndimage.gaussian_filter((values * say).astype(np.float64), sigma_cells, mode="nearest")
-    base = ndimage.gaussian_filter(say.astype(np.float64), sigma_cells, mode="nearest")
+    say = retrieval.counts / (pixels + MINIMUM_PIXELS)
+    local = ndimage.gaussian_filter(say, (0.0, sigma_cells, sigma_cells), mode="nearest")
+    everywhere = retrieval.counts.sum(axis=(1, 2)) / max(float(pixels.sum()), 1.0)
     pull = 0.02
-    field = (top + pull * prior) / (base + pull)
-    return np.asarray(np.maximum(field, 0.0), dtype=np.float32)
+    return _quantile(local + pull * everywhere[:, None, None])
+
+
+def _quantile(counts: npt.NDArray[Any]) -> Floats:
+    """Optical thickness below which the share `QUANTILE` of the counts lies, not negative."""
+    below = np.cumsum(counts, axis=0, dtype=np.float64)
+    target = QUANTILE * below[-1]
+    place = (below < target).sum(axis=0)
+    before = np.take_along_axis(below, np.maximum(place - 1, 0)[None], axis=0)[0]
+    before = np.where(place > 0, before, 0.0)
+    within = np.take_along_axis(counts, place[None], axis=0)[0]
+    share = (target - before) / np.maximum(within, 1e-12)
+    found = BINS[place] + share * np.diff(BINS)[place]
+    return np.asarray(np.maximum(found, 0.0), dtype=np.float32)
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -251,8 +252,7 @@ def _solve(
                 direct = (toa[b, i] - path) * gain * (1.0 - albedo * environment)
                 boa[b] = direct * (1.0 + ratio) - ratio * environment
             residual[k] = boa[0] - RED_OVER_SWIR * boa[1]
-        aot = _root(residual, nodes)
-        out[i] = aot if -0.2 < aot < nodes[-1] else np.nan
+        out[i] = _root(residual, nodes)
     return out
 
 
@@ -260,8 +260,7 @@ def _solve(
 def _root(residual: Floats, nodes: Floats) -> float:
     """Where a falling residual meets zero.
 
-    Beyond the first node the first segment is continued: single pixels may then turn out slightly
-    negative, which keeps their quantile unbiased in clean air.
+    Beyond the first and last node their segments are continued.
     """
     segment = nodes.size - 2
     for k in range(1, nodes.size):

@@ -379,7 +379,7 @@ def _aerosol(
         fraction = found.dark_fraction
         if fraction >= options.minimum_dark_fraction and np.isfinite(found.mean):
             step = given.cell_px * given.grid.pixel_size * AEROSOL_CELLS
-            spread = aerosol.spread(found, options.smoothing_km * 1000.0 / step, found.mean)
+            spread = aerosol.spread(found, options.smoothing_km * 1000.0 / step)
             field: Floats = resampling.interpolate_cells(
                 spread, (0, 0), spread.shape, float(AEROSOL_CELLS), (0, 0), given.cells
             )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from s2cloud.algorithms.aerosol import (
+    BINS,
     AerosolRetrieval,
     Correction,
     dark_vegetation,
@@ -53,9 +54,10 @@ def solve(red, swir, aot, around=(None, None), dark=None):
 def test_exact_vegetation_gives_the_optical_thickness_back(aot):
     swir = np.random.default_rng(0).uniform(0.02, 0.05, (16, 16))
     found = solve(0.5 * swir, swir, aot)
-    # The toy's nodes are far apart and its curves bend between them.
-    np.testing.assert_allclose(found.aot550, aot, atol=0.005, rtol=0.03)
-    assert found.mean == pytest.approx(aot, abs=0.005, rel=0.03)
+    # Equal pixels fall into one bin, and the toy's curves bend between its nodes.
+    tolerance = 0.012 if aot < 0.6 else 0.06
+    assert found.mean == pytest.approx(aot, abs=tolerance)
+    np.testing.assert_allclose(spread(found, 1.0), aot, atol=tolerance)
     assert found.dark_fraction == 1.0
 
 
@@ -63,7 +65,7 @@ def test_exact_vegetation_gives_the_optical_thickness_back(aot):
 def test_bright_surroundings_do_not_pass_for_aerosol(aot):
     swir = np.full((16, 16), 0.04)
     found = solve(0.5 * swir, swir, aot, around=(0.15, 0.3))
-    np.testing.assert_allclose(found.aot550, aot, atol=0.006, rtol=0.03)
+    np.testing.assert_allclose(spread(found, 1.0), aot, atol=0.008, rtol=0.04)
 
 
 def test_pixels_that_are_too_red_do_not_raise_the_value():
@@ -71,17 +73,7 @@ def test_pixels_that_are_too_red_do_not_raise_the_value():
     red = 0.5 * swir
     red[:, ::2] += 0.02
     found = solve(red, swir, 0.2)
-    np.testing.assert_allclose(found.aot550, 0.2, atol=0.006)
-
-
-def test_cells_with_too_few_dark_pixels_have_no_value_and_no_weight():
-    swir = np.full((16, 16), 0.04)
-    dark = np.zeros((16, 16), bool)
-    dark[:8, :8] = True
-    dark[12, 12] = True
-    found = solve(0.5 * swir, swir, 0.2, dark=dark)
-    assert np.isfinite(found.aot550).tolist() == [[True, False], [False, False]]
-    assert found.weight.tolist() == [[64.0, 0.0], [0.0, 0.0]]
+    np.testing.assert_allclose(spread(found, 1.0), 0.2, atol=0.008)
 
 
 def test_without_dark_pixels_there_is_no_mean():
@@ -91,23 +83,33 @@ def test_without_dark_pixels_there_is_no_mean():
     assert found.dark_fraction == 0.0
 
 
-def test_spread_keeps_a_gradient_and_fills_gaps():
+def scattered(truth, where, pixels, seed=1):
+    """Retrieval of pixels that scatter as real ones do: a quarter far too red."""
+    rng = np.random.default_rng(seed)
+    counts = np.zeros((BINS.size - 1, *truth.shape), np.float32)
+    for i, j in zip(*np.nonzero(where), strict=True):
+        values = truth[i, j] + rng.normal(0.02, 0.04, pixels) + 0.4 * (rng.random(pixels) < 0.2)
+        counts[:, i, j] = np.histogram(np.clip(values, BINS[0], 1.99), BINS)[0]
+    return AerosolRetrieval(counts, 0.2, 0.3)
+
+
+def test_spread_keeps_a_gradient_and_fills_gaps_despite_outliers():
     truth = np.linspace(0.1, 0.3, 40)[None].repeat(30, axis=0).astype(np.float32)
-    weight = (np.random.default_rng(1).random(truth.shape) < 0.3).astype(np.float32) * 100
-    cells = np.where(weight > 0, truth, np.nan).astype(np.float32)
-    field = spread(AerosolRetrieval(cells, weight, 0.2, 0.3), 2.0, 0.2)
-    assert np.isfinite(field).all()
+    where = np.random.default_rng(1).random(truth.shape) < 0.3
+    field = spread(scattered(truth, where, 12), 3.0)
     inner = (slice(4, -4), slice(6, -6))
-    assert np.abs(field[inner] - truth[inner]).max() < 0.03
+    assert np.abs(field[inner] - truth[inner]).max() < 0.04
+    assert np.abs(field[inner] - truth[inner]).mean() < 0.015
 
 
-def test_spread_tends_to_the_prior_far_from_any_dark_pixel():
-    cells = np.full((60, 60), np.nan, np.float32)
-    weight = np.zeros((60, 60), np.float32)
-    cells[0, 0], weight[0, 0] = 0.5, 1000.0
-    field = spread(AerosolRetrieval(cells, weight, 0.5, 0.01), 3.0, 0.15)
-    assert field[-1, -1] == pytest.approx(0.15, abs=0.01)
-    assert field[0, 0] > 0.25
+def test_spread_tends_to_the_scene_far_from_any_dark_pixel():
+    truth = np.full((60, 60), 0.15, np.float32)
+    truth[:5, :5] = 0.5
+    where = np.zeros((60, 60), bool)
+    where[:5, :5] = where[10:20, 10:20] = True
+    field = spread(scattered(truth, where, 50), 2.0)
+    assert field[-1, -1] == pytest.approx(0.17, abs=0.03)
+    assert field[0, 0] > 0.4
 
 
 def test_dark_vegetation_is_dark_green_and_far_from_cloud():
