@@ -11,6 +11,7 @@ Hess, M., Koepke, P., Schult, I. (1998): OPAC, doi:10.1175/1520-0477(1998)079<08
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import erf, exp, log, pi, sqrt
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["AEROSOL_MODELS", "AerosolModel", "Component", "Mixture", "aerosol_model"]
+__all__ = [
+    "AEROSOL_MODELS",
+    "RADIUS_LIMITS_UM",
+    "AerosolModel",
+    "Component",
+    "Mixture",
+    "aerosol_model",
+    "number_fractions",
+]
+
+#: Smallest and largest particle of every distribution. [um]
+RADIUS_LIMITS_UM: Final = (0.001, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +76,20 @@ class Component:
         return complex(float(real), -float(imaginary))
 
     def mean_volume_um3(self) -> float:
-        """Mean particle volume of the whole lognormal distribution. [um3]."""
-        third_moment = self.mode_radius_um**3 * np.exp(4.5 * np.log(self.sigma) ** 2)
-        return float(4.0 / 3.0 * np.pi * third_moment)
+        """Mean volume of the particles between `RADIUS_LIMITS_UM`. [um3].
+
+        Notes
+        -----
+        The limits matter: the untruncated dust-like mode holds 10 % more volume, which would
+        lower the share of its large particles in a mixture (4e-3 in the 443/550 nm extinction).
+        """
+        width = log(self.sigma)
+        third_moment = self.mode_radius_um**3 * exp(4.5 * width**2)
+        low, high = (
+            erf((log(limit / self.mode_radius_um) - 3.0 * width**2) / (sqrt(2.0) * width))
+            for limit in RADIUS_LIMITS_UM
+        )
+        return 4.0 / 3.0 * pi * third_moment * 0.5 * (high - low)
 
 
 class AerosolModel(Protocol):
@@ -134,7 +157,9 @@ def aerosol_model(name: str) -> Mixture:
         return AEROSOL_MODELS[name]
     except KeyError:
         raise UsageError(
-            "no such aerosol model", where=repr(name), expected="one of " + ", ".join(AEROSOL_MODELS)
+            "no such aerosol model",
+            where=repr(name),
+            expected="one of " + ", ".join(AEROSOL_MODELS),
         ) from None
 
 
@@ -227,7 +252,11 @@ AEROSOL_MODELS: Final[dict[str, Mixture]] = {
         ),
         Mixture(
             "desert",
-            ((_MINERAL_NUCLEATION, 0.034), (_MINERAL_ACCUMULATION, 0.760), (_MINERAL_COARSE, 0.206)),
+            (
+                (_MINERAL_NUCLEATION, 0.034),
+                (_MINERAL_ACCUMULATION, 0.760),
+                (_MINERAL_COARSE, 0.206),
+            ),
             "OPAC desert, Hess et al. (1998), mass shares of the mineral modes; rough",
         ),
     )

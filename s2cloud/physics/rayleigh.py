@@ -48,8 +48,8 @@ def optical_depth(
 
     Examples
     --------
-    >>> round(float(optical_depth(550.0)), 4)
-    0.0975
+    >>> round(float(optical_depth(550.0)), 3)
+    0.097
     """
     square = (np.asarray(wavelength_nm, dtype=np.float64) / 1000.0) ** 2  # um2
     inverse = 1.0 / square
