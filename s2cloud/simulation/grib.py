@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import pyproj  # noqa: F401  # must be loaded before eccodes, see s2cloud.io.grib
+
+# isort: split
 import eccodes
 import numpy as np
 

@@ -5,8 +5,8 @@ import pytest
 
 from s2cloud.algorithms.geometry import angles_at, tie_points
 
-X = np.arange(5) * 5000.0
-Y = 20000.0 - np.arange(5) * 5000.0
+X = np.linspace(0.0, 20000.0, 5)
+Y = X[::-1]
 
 
 def grids(sza=40.0, saa=150.0, vza=6.0, vaa=105.0, detectors=2):

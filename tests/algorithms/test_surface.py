@@ -9,7 +9,7 @@ from s2cloud.algorithms.surface import (
     uniform_surface,
 )
 
-PATH, GAIN, ALBEDO, RATIO = (np.float32(v) for v in (0.08, 1.4, 0.12, 0.25))
+PATH, GAIN, ALBEDO, RATIO = (np.array(v, np.float32) for v in (0.08, 1.4, 0.12, 0.25))
 
 
 def simulated(boa, around):

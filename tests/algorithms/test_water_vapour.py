@@ -6,7 +6,7 @@ import pytest
 from s2cloud.algorithms.water_vapour import fill, retrieve
 
 RAYLEIGH, AEROSOL, TWO_WAY, ALBEDO, AIRMASS = (
-    np.float32(v) for v in (0.003, 0.012, 0.9, 0.05, 2.4)
+    np.array(v, np.float32) for v in (0.003, 0.012, 0.9, 0.05, 2.4)
 )
 
 
@@ -33,7 +33,7 @@ def solve(toa, boa):
         transmittance=TWO_WAY,
         spherical_albedo=ALBEDO,
         airmass=AIRMASS,
-        first_guess=np.float32(18.0),
+        first_guess=np.array(18.0, np.float32),
         slant_column=inverse,
         transmittance_law=law,
     )

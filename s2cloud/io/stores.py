@@ -1,0 +1,439 @@
+"""One door to local folders, archives and object stores, with errors an operator can act on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from fsspec.core import url_to_fs
+from typing_extensions import override
+
+from s2cloud.io.store_errors import boto_code, translated_error
+from s2cloud.io.urls import (
+    join_url,
+    protocol_of,
+    public_url,
+    transport_options,
+    with_archive,
+    without_query,
+)
+from s2cloud.io.zip_members import ZipMembers
+from s2cloud.model.errors import S2CloudError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["FileInfo", "Store", "open_store"]
+
+#: Ranges of one file closer than this are fetched together: a request costs more than the bytes.
+MAX_GAP: Final = 65_536
+#: Simultaneous requests of one call.
+CONCURRENCY: Final = 16
+#: Servers that answer more with "429 Too Many Requests": the free tier of Copernicus Data Space
+#: allows four connections.
+LIMITED: Final = {"dataspace.copernicus.eu": 4}
+#: Parts of one merged range are not joined beyond this size, so that parts arrive concurrently.
+MAX_MERGED: Final = 32 * 2**20
+
+#: Directories of archives kept per process.
+MAX_ARCHIVES: Final = 16
+
+_archives: dict[tuple[str, str], ZipMembers] = {}
+_archives_lock = threading.Lock()
+_EXTRAS: Final = {"s3": "s2cloud", "gs": "s2cloud[gcs]", "gcs": "s2cloud[gcs]"}
+_HTTP: Final = frozenset({"http", "https"})
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What a listing tells about one file.
+
+    Attributes
+    ----------
+    size
+        Length. [byte]
+    tag
+        Changes when the content does: the entity tag of an object store, the modification time
+        of a local file, the checksum of an archive member.
+    ranged
+        Whether a part can be read without the rest; not in a compressed archive member.
+    """
+
+    size: int
+    tag: str
+    ranged: bool = True
+
+
+@dataclass(slots=True)
+class Store:
+    """Files below one root, local or remote; picklable, shared by tasks of any process.
+
+    Attributes
+    ----------
+    uri
+        Root as given: a path, a URL of fsspec or a chain of URLs.
+    storage_options
+        Options of the file system. They may hold secrets and are never shown.
+    opened
+        Mark of one call of `open_store`: copies that travelled to tasks share the directory of
+        an archive, a later call reads it afresh.
+    requests, bytes_read
+        Counted in this process since the object was made or unpickled, for the measurements
+        of the documentation.
+
+    Notes
+    -----
+    All methods take paths relative to the root, with forward slashes. They raise `InputError`
+    for what is not there, `UnavailableError` for a store that does not answer or refuses,
+    `CapacityError` for a full disk.
+    """
+
+    uri: str
+    storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    opened: str = field(default="", repr=False, compare=False)
+    requests: int = field(default=0, init=False, compare=False)
+    bytes_read: int = field(default=0, init=False, compare=False)
+    _fs: Any = field(default=None, init=False, repr=False, compare=False)
+    _root: str = field(default="", init=False, repr=False, compare=False)
+    _query: str = field(default="", init=False, repr=False, compare=False)
+    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Store, (self.uri, self.storage_options, self.opened))
+
+    @property
+    def protocol(self) -> str:
+        """Protocol of the file system, ``file`` for local paths."""
+        return protocol_of(self.uri)
+
+    @property
+    def concurrency(self) -> int:
+        """Simultaneous requests that this store's server should see from one call."""
+        named = (self.uri, str(self.storage_options), os.environ.get("AWS_ENDPOINT_URL", ""))
+        limits = (limit for host, limit in LIMITED.items() if any(host in text for text in named))
+        return min(limits, default=CONCURRENCY)
+
+    @property
+    def fs(self) -> Any:
+        """File system of fsspec behind this store."""
+        if self._fs is None:
+            self._open()
+        return self._fs
+
+    def url(self, path: str = "") -> str:
+        """Address of a file for messages and provenance, without secrets."""
+        return public_url(join_url(self.uri, path))
+
+    def read(self, path: str, start: int | None = None, stop: int | None = None) -> bytes:
+        """Content of a file or of its bytes ``start`` to ``stop``."""
+        full = self._full(path)
+        with self._translated(path):
+            data = bytes(self.fs.cat_file(full, start=start, end=stop))
+        self._count(1, len(data))
+        return data
+
+    def read_many(self, paths: Sequence[str]) -> list[bytes]:
+        """Contents of several files, fetched concurrently where the store can."""
+        return self.read_ranges([(path, None, None) for path in paths], merge=False)
+
+    def read_ranges(
+        self, ranges: Sequence[tuple[str, int | None, int | None]], *, merge: bool = True
+    ) -> list[bytes]:
+        """Several byte ranges, neighbours in one request.
+
+        Parameters
+        ----------
+        ranges
+            Path, first byte and the byte after the last; None for the ends of the file.
+        merge
+            Join ranges of one file that are less than `MAX_GAP` apart.
+
+        Returns
+        -------
+        list of bytes
+            In the order asked for.
+        """
+        if not ranges:
+            return []
+        plan = _merged(ranges) if merge else [(r, [(i, r)]) for i, r in enumerate(ranges)]
+        wanted = [whole for whole, _ in plan]
+        if len(wanted) == 1:
+            fetched = [self.read(*wanted[0])]
+        else:
+            with self._translated(wanted[0][0]):
+                fetched = self.fs.cat_ranges(
+                    [self._full(path) for path, _, _ in wanted],
+                    [start for _, start, _ in wanted],
+                    [stop for _, _, stop in wanted],
+                    on_error="return",
+                    **({"batch_size": self.concurrency} if self.fs.async_impl else {}),
+                )
+                self._count(len(wanted), 0)
+            for (path, _, _), data in zip(wanted, fetched, strict=True):
+                if isinstance(data, BaseException):
+                    raise translated_error(data, self.url(path)) from data
+                self._count(0, len(data))
+        result = [b""] * len(ranges)
+        for (whole, parts), data in zip(plan, fetched, strict=True):
+            for index, (_, start, stop) in parts:
+                offset = whole[1] or 0
+                first = None if start is None else start - offset
+                last = None if stop is None else stop - offset
+                same = start == whole[1] and stop == whole[2]
+                result[index] = bytes(data) if same else bytes(data[first:last])
+        return result
+
+    def exists(self, path: str = "") -> bool:
+        """Whether a file or folder is there."""
+        with self._translated(path):
+            self._count(1, 0)
+            try:
+                self.fs.info(self._full(path))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def info(self, path: str) -> FileInfo:
+        """Size and tag of a file."""
+        with self._translated(path):
+            self._count(1, 0)
+            return _file_info(self.fs.info(self._full(path)))
+
+    def listdir(self, path: str = "") -> list[str]:
+        """Names of the files and folders in a folder, sorted; empty if it is not there.
+
+        HTTP servers have no listings, so the answer is empty there too.
+        """
+        if self.protocol in _HTTP:
+            return []
+        full = self._full(path)
+        with self._translated(path):
+            self._count(1, 0)
+            try:
+                names = self.fs.ls(full, detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        # Some object stores list the folder's own marker object among its content.
+        inside = {str(n).rstrip("/") for n in names} - {full.strip("/"), full.rstrip("/")}
+        return sorted(name.rsplit("/", 1)[-1] for name in inside)
+
+    def find(self, path: str = "") -> dict[str, FileInfo]:
+        """All files below a folder; one request on an object store, empty over HTTP."""
+        if self.protocol in _HTTP:
+            return {}
+        full = self._full(path).rstrip("/")
+        with self._translated(path):
+            self._count(1, 0)
+            try:
+                found = self.fs.find(full, detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+        prefix = f"{path.rstrip('/')}/" if path else ""
+        return {
+            prefix + name[len(full) :].lstrip("/"): _file_info(info)
+            for name, info in found.items()
+            if info.get("type") == "file"
+        }
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file whole: readers see the old content or the new, never a part."""
+        full = self._full(path)
+        with self._translated(path, writing=True):
+            if self._is_local:
+                with _temporary(full) as temporary:
+                    temporary.write_bytes(data)
+                    temporary.replace(full)
+            else:
+                self.fs.pipe_file(full, data)
+            self._count(1, 0)
+
+    def write_if_absent(self, path: str, data: bytes) -> bool:
+        """Write a file unless it is there; exactly one of several writers gets True.
+
+        S3 is asked with ``If-None-Match``, Google with a generation match, a local disk with
+        a hard link. Stores without such a condition are only asked whether the file exists.
+        """
+        full = self._full(path)
+        with self._translated(path, writing=True):
+            self._count(1, 0)
+            if self._is_local:
+                return _create_local(full, data)
+            try:
+                self.fs.pipe_file(full, data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if boto_code(error) in {"PreconditionFailed", "412"}:
+                    return False
+                raise
+        return True
+
+    def put_file(self, local: str | os.PathLike[str], path: str) -> None:
+        """Copy a local file into the store, whole as with `write`."""
+        full = self._full(path)
+        with self._translated(path, writing=True):
+            if self._is_local:
+                with _temporary(full) as temporary:
+                    self.fs.put_file(str(local), str(temporary))
+                    temporary.replace(full)
+            else:
+                self.fs.put_file(str(local), full)
+            self._count(1, 0)
+
+    def delete(self, path: str) -> None:
+        """Delete a file or a folder with all it holds; nothing happens if it is not there."""
+        with self._translated(path, writing=True):
+            self._count(1, 0)
+            with contextlib.suppress(FileNotFoundError):
+                self.fs.rm(self._full(path), recursive=True)
+
+    @property
+    def _is_local(self) -> bool:
+        return self.protocol == "file"
+
+    def _open(self) -> None:
+        uri, self._query = without_query(self.uri)
+        try:
+            with self._translated(""):
+                self._fs, root = _file_system(uri, self.storage_options, self.opened)
+        except TypeError as error:
+            raise UsageError(
+                "unknown storage option",
+                where=self.url(),
+                found=str(error),
+                fix="see the options of this kind of file system in fsspec's documentation",
+            ) from error
+        except ImportError as error:
+            protocol = protocol_of(self.uri)
+            raise UsageError(
+                "no driver for this kind of URL",
+                where=self.url(),
+                found=protocol,
+                fix=f"pip install '{_EXTRAS.get(protocol, 's2cloud[http]')}'",
+            ) from error
+        self._root = str(root).rstrip("/") or ("/" if self.protocol == "file" else "")
+
+    def _full(self, path: str) -> str:
+        if self._fs is None:
+            self._open()
+        joined = f"{self._root.rstrip('/')}/{path.strip('/')}" if path else self._root
+        return (joined if self._root else path.strip("/")) + self._query
+
+    def _count(self, requests: int, length: int) -> None:
+        with self._lock:
+            self.requests += requests
+            self.bytes_read += length
+
+    @contextlib.contextmanager
+    def _translated(self, path: str, *, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except (ImportError, NameError, AttributeError, TypeError, S2CloudError):
+            raise
+        except Exception as error:
+            # Drivers raise whatever their transport does: botocore, aiohttp, socket, zipfile.
+            raise translated_error(error, self.url(path), writing=writing) from error
+
+
+def open_store(
+    uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> Store:
+    """Open a folder, an archive or a prefix of an object store.
+
+    Parameters
+    ----------
+    uri
+        Local path, ``.zip`` file, or URL of any fsspec file system, also chained
+        (``zip://inner::s3://bucket/name.zip``).
+    storage_options
+        Options of that file system, such as ``{"endpoint_url": ...}`` for S3. For a chain or
+        an archive either the options of the outermost transport or a dict by protocol.
+
+    Returns
+    -------
+    Store
+
+    Examples
+    --------
+    >>> store = open_store("memory://folder")
+    >>> store.write("a.txt", b"one")
+    >>> store.read("a.txt")
+    b'one'
+    """
+    return Store(os.fspath(uri), dict(storage_options or {}), secrets.token_hex(8))
+
+
+def _merged(
+    ranges: Sequence[tuple[str, int | None, int | None]],
+) -> list[
+    tuple[tuple[str, int | None, int | None], list[tuple[int, tuple[str, int | None, int | None]]]]
+]:
+    order = sorted(range(len(ranges)), key=lambda i: (ranges[i][0], ranges[i][1] or 0))
+    plan: list[Any] = []
+    for index in order:
+        path, start, stop = ranges[index]
+        if plan:
+            (last_path, first, end), parts = plan[-1]
+            near = last_path == path and None not in (first, end, start, stop)
+            if near and start - end <= MAX_GAP and max(stop, end) - first <= MAX_MERGED:
+                parts.append((index, ranges[index]))
+                plan[-1] = ((path, first, max(stop, end)), parts)
+                continue
+        plan.append((ranges[index], [(index, ranges[index])]))
+    return plan
+
+
+def _file_info(info: Mapping[str, Any]) -> FileInfo:
+    # A name that changes with the content: whichever of these the file system knows.
+    keys = ("ETag", "etag", "md5Hash", "CRC", "mtime", "LastModified", "created")
+    tag = next((str(info[key]) for key in keys if info.get(key) is not None), "")
+    return FileInfo(int(info.get("size") or 0), tag.strip('"'), not info.get("compressed", False))
+
+
+def _file_system(uri: str, given: Mapping[str, Any], opened: str) -> tuple[Any, str]:
+    chain = with_archive(uri)
+    head, _, rest = chain.partition("::")
+    if not (head.startswith("zip://") and rest):
+        return cast("tuple[Any, str]", url_to_fs(chain, **transport_options(chain, given)))
+    with _archives_lock:
+        key = (rest, opened)
+        if key not in _archives:
+            target, path = url_to_fs(rest, **transport_options(rest, given))
+            while len(_archives) >= MAX_ARCHIVES:
+                del _archives[next(iter(_archives))]
+            _archives[key] = ZipMembers(target, path, public_url(rest))
+        return _archives[key], head.removeprefix("zip://")
+
+
+@contextlib.contextmanager
+def _temporary(full: str) -> Iterator[Path]:
+    path = Path(full)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _create_local(full: str, data: bytes) -> bool:
+    with _temporary(full) as temporary:
+        temporary.write_bytes(data)
+        try:
+            os.link(temporary, full)
+        except FileExistsError:
+            return False
+        except OSError:
+            # No hard links (some network disks): exclusive creation, not whole but exclusive.
+            try:
+                with Path(full).open("xb") as file:
+                    file.write(data)
+            except FileExistsError:
+                return False
+    return True
