@@ -1,0 +1,45 @@
+"""``s2cloud lut``: the look-up tables of the atmosphere."""
+
+from __future__ import annotations
+
+import click
+
+from s2cloud.cli import console
+
+__all__ = ["lut"]
+
+
+@click.group(short_help="Make look-up tables of the atmosphere.")
+def lut() -> None:
+    """Make the look-up tables of the atmosphere that s2cloud ships."""
+
+
+@lut.command(short_help="Compute the table of one aerosol.")
+@click.argument("aerosol")
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
+@click.option(
+    "--sensor",
+    "sensors",
+    multiple=True,
+    type=click.Choice(["S2A", "S2B", "S2C"]),
+    help="Instrument, may be repeated; all by default.",
+)
+@click.option("--reduced", is_flag=True, help="Few nodes, for tests: seconds instead of an hour.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+def build(
+    aerosol: str, directory: str, *, sensors: tuple[str, ...], reduced: bool, jobs: int
+) -> None:
+    """Compute the table of AEROSOL into DIR; an interrupted build goes on where it stopped."""
+    from s2cloud.model.bands import SENSORS  # noqa: PLC0415  # keep --help fast
+    from s2cloud.physics.lut_build import build as build_table  # noqa: PLC0415
+
+    with console.progress_bar(f"table {aerosol}") as on_progress:
+        path = build_table(
+            aerosol,
+            directory,
+            sensors=tuple(name for name in SENSORS if not sensors or name in sensors),
+            reduced=reduced,
+            jobs=jobs,
+            progress=on_progress,
+        )
+    print(path)

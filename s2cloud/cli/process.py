@@ -1,0 +1,95 @@
+"""``s2cloud process``: one L1C product to L2A."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+
+from s2cloud.cli import console
+from s2cloud.cli.options import (
+    BBOX,
+    FORMATS,
+    is_remote,
+    parse_storage_options,
+    with_storage_options,
+)
+
+__all__ = ["process"]
+
+
+@click.command(short_help="Make the L2A product of an L1C product.")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option(
+    "--format", "formats", type=FORMATS, default="cog,zarr", show_default=True, help="Outputs."
+)
+@click.option("--bbox", type=BBOX, help="Only this part, in degrees.")
+@click.option("--config", metavar="FILE", help="Processing options, a YAML file.")
+@click.option(
+    "--cluster",
+    "kind",
+    type=click.Choice(["none", "local"]),
+    default="none",
+    show_default=True,
+    help="Threads of this process, or worker processes on this machine.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Number of threads or worker processes."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a product that is already there.")
+@with_storage_options(destination=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
+def process(  # noqa: PLR0913  # one parameter per option
+    source: str,
+    destination: str,
+    *,
+    formats: tuple[Any, ...],
+    bbox: tuple[float, float, float, float] | None,
+    config: str | None,
+    kind: Any,
+    workers: int | None,
+    overwrite: bool,
+    storage_option: tuple[str, ...],
+    storage_options: str | None,
+    dst_storage_option: tuple[str, ...],
+    dst_storage_options: str | None,
+    as_json: bool,
+) -> None:
+    """Make the L2A product of the L1C product SRC under DST.
+
+    SRC is a SAFE folder, a zip of one, or a URL of either such as s3://bucket/path/NAME.SAFE.
+    DST is a folder or a URL prefix; the product goes to DST/NAME_OF_THE_L2A_PRODUCT/ and is
+    complete once its receipt is there. A product that is complete is not made again.
+    """
+    from s2cloud.config import load_config  # noqa: PLC0415  # keep --help fast
+    from s2cloud.scheduling.cluster import cluster  # noqa: PLC0415
+    from s2cloud.scheduling.jobs import Job, run_job  # noqa: PLC0415
+
+    common = parse_storage_options(storage_option, storage_options)
+    separate = parse_storage_options(dst_storage_option, dst_storage_options)
+    job = Job(
+        source=source,
+        destination=destination,
+        formats=formats,
+        bbox=bbox,
+        config=load_config(config),
+        source_options=common if is_remote(source) else {},
+        destination_options=(separate or common) if is_remote(destination) else {},
+        overwrite=overwrite,
+    )
+    began = time.monotonic()
+    with (
+        cluster(kind, workers=workers) as client,
+        console.progress_bar("processing") as on_progress,
+    ):
+        receipt = run_job(job, on_progress=on_progress, client=client)
+    seconds = time.monotonic() - began
+    if as_json:
+        facts = {"job": job.key, "seconds": round(seconds, 1), **json.loads(receipt.to_json())}
+        print(json.dumps(facts))
+    else:
+        print(receipt.destination)
+        console.say(f"done in {seconds:.0f} s")

@@ -1,0 +1,134 @@
+"""One unit of work: an L1C product in, an L2A product and its receipt out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from s2cloud.config import ProcessorConfig
+from s2cloud.io.open import open_l1c
+from s2cloud.io.product import write_product
+from s2cloud.io.urls import join_url, public_url
+from s2cloud.model.granule import granule
+from s2cloud.model.version import VERSION
+from s2cloud.processor import process
+from s2cloud.scheduling.failures import as_s2cloud_error
+from s2cloud.scheduling.progress import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from distributed import Client
+
+    from s2cloud.io.product import Format
+    from s2cloud.io.receipt import Receipt
+    from s2cloud.scheduling.progress import OnProgress
+
+__all__ = ["Job", "run_job"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do; says nothing about where and when.
+
+    Attributes
+    ----------
+    source
+        Path or URL of the L1C product.
+    destination
+        Folder or URL prefix; the product goes to a folder of its own below it.
+    formats
+        Any of ``cog`` and ``zarr``.
+    bbox
+        West, south, east, north of the part to process; all of it if None. [degree]
+    config
+        Processing options.
+    source_options, destination_options
+        Options of the file systems, such as ``{"endpoint_url": ...}``; they may hold secrets,
+        are not shown and are not part of the job's identity.
+    overwrite
+        Whether to replace a product that is already there.
+    """
+
+    source: str
+    destination: str
+    formats: tuple[Format, ...] = ("cog", "zarr")
+    bbox: tuple[float, float, float, float] | None = None
+    config: ProcessorConfig = field(default_factory=ProcessorConfig)
+    source_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    destination_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    overwrite: bool = False
+
+    @property
+    def key(self) -> str:
+        """Fingerprint of the pixels this job will make, 64 hexadecimal digits.
+
+        The same for equal source, part, formats, configuration and version of s2cloud, in any
+        process and on any machine; the destination is where, not what.
+        """
+        what = {
+            "source": public_url(self.source),
+            "bbox": self.bbox,
+            "formats": sorted(self.formats),
+            "config": self.config.digest,
+            "version": VERSION,
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def run_job(
+    job: Job, *, on_progress: OnProgress | None = None, client: Client | None = None
+) -> Receipt:
+    """Make the product of a job, or find it made.
+
+    The receipt is written last and commits the product: a job that died is run again as if it
+    had never been, a job that is done returns its receipt at once.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    on_progress
+        Called with the numbers of finished and of all tasks.
+    client
+        Client of the cluster to compute on; None for dask's current scheduler in this process.
+
+    Returns
+    -------
+    Receipt
+
+    Raises
+    ------
+    InputError, UnavailableError, CapacityError, UsageError
+        Whatever went wrong, sorted by what to do about it.
+    """
+    try:
+        return _run(job, on_progress, client)
+    except Exception as error:
+        known = as_s2cloud_error(error, where=public_url(job.source))
+        if known is None or known is error:
+            raise
+        raise known from error
+
+
+def _run(job: Job, on_progress: OnProgress | None, client: Client | None) -> Receipt:
+    logger.info("job %s: opening %s", job.key[:12], public_url(job.source))
+    l1c = open_l1c(job.source, bbox=job.bbox, storage_options=dict(job.source_options))
+    l2a = process(l1c, config=job.config)
+    product = join_url(job.destination, granule(l1c).l2a_name)
+    with progress(on_progress, client):
+        # Returns the receipt it finds where the same product is committed already.
+        receipt = write_product(
+            l2a,
+            product,
+            formats=job.formats,
+            storage_options=dict(job.destination_options),
+            overwrite=job.overwrite,
+        )
+    logger.info("job %s: done, %s", job.key[:12], public_url(product))
+    return receipt
