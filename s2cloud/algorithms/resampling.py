@@ -16,7 +16,14 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["any_saturated", "interpolate_cells", "mean_reflectance", "median3", "upsample"]
+__all__ = [
+    "any_saturated",
+    "interpolate_cells",
+    "linear_by_cells",
+    "mean_reflectance",
+    "median3",
+    "upsample",
+]
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -135,10 +142,16 @@ def upsample(
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _position(pixel: int, ratio: float, cells: int) -> tuple[int, int, np.float32]:
+    """Cells before and after a pixel along one axis, and how far it is from the first."""
+    place = min(max((pixel + 0.5) / ratio - 0.5, 0.0), cells - 1.0)
+    before = min(int(place), max(cells - 2, 0))
+    return before, min(before + 1, cells - 1), np.float32(place - before)
+
+
+@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def interpolate_cells(
     cells: npt.NDArray[np.float32],
-    first: tuple[int, int],
-    total: tuple[int, int],
     ratio: float,
     origin: tuple[int, int],
     shape: tuple[int, int],
@@ -148,17 +161,11 @@ def interpolate_cells(
     Parameters
     ----------
     cells
-        Values at cell centres, no NaN: a window of the scene that reaches one cell beyond the
-        wanted pixels where the scene does.
-    first
-        Row and column of ``cells[0, 0]`` among the cells of the scene.
-    total
-        Rows and columns of cells of the scene.
+        Values at the cell centres of the whole scene, shape (cell_y, cell_x), no NaN.
     ratio
         Cell side over pixel side.
     origin
-        Row and column of the first wanted pixel, from the corner of the scene. Positions are
-        reckoned from there and not from the window, which keeps results free of the windowing.
+        Row and column of the first wanted pixel, from the corner of the scene.
     shape
         Rows and columns wanted.
 
@@ -168,28 +175,68 @@ def interpolate_cells(
         Shape ``shape``; constant beyond the outermost cell centres.
     """
     height, width = shape
-    cols = cells.shape[1]
+    rows, cols = cells.shape
     out = np.empty((height, width), np.float32)
     left = np.empty(width, np.int64)
+    right = np.empty(width, np.int64)
     weight = np.empty(width, np.float32)
     for j in range(width):
-        x = min(max((origin[1] + j + 0.5) / ratio - 0.5, 0.0), total[1] - 1.0)
-        left[j] = min(int(x), max(total[1] - 2, 0))
-        weight[j] = np.float32(x - left[j])
-        left[j] -= first[1]
-    right = 1 if total[1] > 1 else 0
+        left[j], right[j], weight[j] = _position(origin[1] + j, ratio, cols)
     line = np.empty(cols, np.float32)
     for i in range(height):
-        y = min(max((origin[0] + i + 0.5) / ratio - 0.5, 0.0), total[0] - 1.0)
-        top = min(int(y), max(total[0] - 2, 0))
-        fy = np.float32(y - top)
-        bottom = min(top + 1, total[0] - 1) - first[0]
-        top -= first[0]
+        top, bottom, fy = _position(origin[0] + i, ratio, rows)
         for k in range(cols):
             line[k] = cells[top, k] + fy * (cells[bottom, k] - cells[top, k])
         for j in range(width):
             a = line[left[j]]
-            out[i, j] = a + weight[j] * (line[left[j] + right] - a)
+            out[i, j] = a + weight[j] * (line[right[j]] - a)
+    return out
+
+
+@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def linear_by_cells(
+    values: npt.NDArray[np.float32],
+    slope: npt.NDArray[np.float32],
+    intercept: npt.NDArray[np.float32],
+    ratio: float,
+    origin: tuple[int, int],
+) -> npt.NDArray[np.float32]:
+    """``values * slope - intercept`` with both terms interpolated as by `interpolate_cells`.
+
+    Parameters
+    ----------
+    values
+        Pixels of a block, NaN for no-data, shape (y, x).
+    slope, intercept
+        Terms at the cell centres of the whole scene, shape (cell_y, cell_x), no NaN.
+    ratio
+        Cell side over pixel side.
+    origin
+        Row and column of the block's first pixel, from the corner of the scene.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (y, x). One pass over the pixels, nothing of their size in between.
+    """
+    height, width = values.shape
+    rows, cols = slope.shape
+    out = np.empty((height, width), np.float32)
+    left = np.empty(width, np.int64)
+    right = np.empty(width, np.int64)
+    weight = np.empty(width, np.float32)
+    for j in range(width):
+        left[j], right[j], weight[j] = _position(origin[1] + j, ratio, cols)
+    a = np.empty(cols, np.float32)
+    b = np.empty(cols, np.float32)
+    for i in range(height):
+        top, bottom, fy = _position(origin[0] + i, ratio, rows)
+        for k in range(cols):
+            a[k] = slope[top, k] + fy * (slope[bottom, k] - slope[top, k])
+            b[k] = intercept[top, k] + fy * (intercept[bottom, k] - intercept[top, k])
+        for j in range(width):
+            k, m, w = left[j], right[j], weight[j]
+            out[i, j] = values[i, j] * (a[k] + w * (a[m] - a[k])) - (b[k] + w * (b[m] - b[k]))
     return out
 
 

@@ -3,7 +3,7 @@
 With a known environment the coupling of surface and atmosphere is linear in the pixel::
 
     toa = path + [ direct * boa + diffuse * environment ] / (1 - s * environment) / gain
-    boa = toa * slope - intercept
+    boa = toa * slope - intercept        (resampling.linear_by_cells)
     slope = (1 + q) * gain * (1 - s * environment)
     intercept = path * slope + q * environment
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 from scipy import ndimage
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["environment", "linear_terms", "surface_reflectance", "uniform_surface"]
+__all__ = ["environment", "linear_terms", "uniform_surface"]
 
 
 def linear_terms(
@@ -54,70 +53,6 @@ def linear_terms(
     slope = (1.0 + diffuse_ratio) * gain * (1.0 - spherical_albedo * around)
     intercept = path * slope + diffuse_ratio * around
     return slope.astype(np.float32), intercept.astype(np.float32)
-
-
-@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def surface_reflectance(
-    toa: Floats,
-    slope: Floats,
-    intercept: Floats,
-    first: tuple[int, int],
-    total: tuple[int, int],
-    ratio: float,
-    origin: tuple[int, int],
-) -> Floats:
-    """Surface reflectance of a block with a known environment.
-
-    Parameters
-    ----------
-    toa
-        Top-of-atmosphere reflectance, NaN for no-data, shape (y, x).
-    slope, intercept
-        From `linear_terms` at cell centres: a window of the scene that reaches one cell beyond
-        the block where the scene does, shape (cell_y, cell_x).
-    first
-        Row and column of ``slope[0, 0]`` among the cells of the scene.
-    total
-        Rows and columns of cells of the scene.
-    ratio
-        Cell side over pixel side.
-    origin
-        Row and column of the block's first pixel, from the corner of the scene. Positions are
-        reckoned from there and not from the window, which keeps results free of the windowing.
-
-    Returns
-    -------
-    numpy.ndarray
-        Surface reflectance, shape (y, x); negative values are kept.
-    """
-    height, width = toa.shape
-    cols = slope.shape[1]
-    out = np.empty((height, width), np.float32)
-    left = np.empty(width, np.int64)
-    weight = np.empty(width, np.float32)
-    for j in range(width):
-        x = min(max((origin[1] + j + 0.5) / ratio - 0.5, 0.0), total[1] - 1.0)
-        left[j] = min(int(x), max(total[1] - 2, 0))
-        weight[j] = np.float32(x - left[j])
-        left[j] -= first[1]
-    right = 1 if total[1] > 1 else 0
-    a = np.empty(cols, np.float32)
-    b = np.empty(cols, np.float32)
-    for i in range(height):
-        y = min(max((origin[0] + i + 0.5) / ratio - 0.5, 0.0), total[0] - 1.0)
-        top = min(int(y), max(total[0] - 2, 0))
-        fy = np.float32(y - top)
-        bottom = min(top + 1, total[0] - 1) - first[0]
-        top -= first[0]
-        for k in range(cols):
-            a[k] = slope[top, k] + fy * (slope[bottom, k] - slope[top, k])
-            b[k] = intercept[top, k] + fy * (intercept[bottom, k] - intercept[top, k])
-        for j in range(width):
-            k = left[j]
-            m = k + right
-            w = weight[j]
-            out[i, j] = toa[i, j] * (a[k] + w * (a[m] - a[k])) - (b[k] + w * (b[m] - b[k]))
-    return out
 
 
 def uniform_surface(toa: Floats, path: Floats, gain: Floats, spherical_albedo: Floats) -> Floats:

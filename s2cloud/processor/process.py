@@ -21,7 +21,6 @@ from s2cloud.algorithms.classification import HALO
 from s2cloud.algorithms.geometry import tie_points
 from s2cloud.config import ProcessorConfig
 from s2cloud.model.bands import BAND_INFO, BANDS, L2A_BANDS, SENSORS
-from s2cloud.model.errors import InputError
 from s2cloud.model.granule import granule
 from s2cloud.model.grid import BLOCK_PX, Grid, grid_of
 from s2cloud.model.schema import (
@@ -32,7 +31,6 @@ from s2cloud.model.schema import (
     OVERVIEW,
     SCL,
     SCL_PATH,
-    TERRAIN,
     atmosphere_path,
     probability_path,
     reflectance_path,
@@ -40,8 +38,16 @@ from s2cloud.model.schema import (
 from s2cloud.model.version import VERSION
 from s2cloud.physics import lut
 from s2cloud.processor import tasks
+from s2cloud.processor.inputs import (
+    cell_elevation,
+    decoding_of,
+    merged,
+    node_of,
+    require_bands,
+)
 from s2cloud.processor.meteorology import Meteorology, meteorology
-from s2cloud.processor.scene import AOT_METHODS, Scene, SceneInput
+from s2cloud.processor.optics import SceneInput
+from s2cloud.processor.scene import AOT_METHODS, Scene
 from s2cloud.processor.windows import Source, block_edges, map_blocks
 
 if TYPE_CHECKING:
@@ -88,7 +94,7 @@ def process(
     ... # doctest: +SKIP
     """
     options = config or ProcessorConfig()
-    tree = l1c if aux is None else _merged(l1c, aux)
+    tree = l1c if aux is None else merged(l1c, aux)
     return _Plan(tree, options).tree()
 
 
@@ -111,7 +117,7 @@ class _Plan:
         self.l1c = l1c
         self.config = config
         self.granule = granule(l1c)
-        _require_bands(l1c)
+        require_bands(l1c)
         self.overview: xr.Dataset = l1c[f"{OVERVIEW}/r60m"].to_dataset()
         self.layers = {r: layer for r in RESOLUTIONS if (layer := self._layer(r)) is not None}
         self.home = {
@@ -126,7 +132,7 @@ class _Plan:
     # -- inputs ---------------------------------------------------------------------------------
 
     def _layer(self, resolution: Resolution) -> _Layer | None:
-        dataset = _node(self.l1c, reflectance_path(resolution))
+        dataset = node_of(self.l1c, reflectance_path(resolution))
         if dataset is None or not dataset.data_vars:
             return None
         crs = str(dataset.attrs.get("crs", ""))
@@ -153,7 +159,7 @@ class _Plan:
             angles["sun_angles"].values,
             angles["viewing_incidence_angles"].values,
         )
-        decoding = {name: _decoding(self.overview[name]) for name in BANDS}
+        decoding = {name: decoding_of(self.overview[name]) for name in BANDS}
         given = SceneInput(
             self.granule.sensor,
             overview,
@@ -163,12 +169,12 @@ class _Plan:
             None,
             self.config,
         )
-        return replace(given, elevation=_cell_elevation(self.l1c, given))
+        return replace(given, elevation=cell_elevation(self.l1c, given))
 
     def _input(self, name: str, target: _Layer, halo: int = 0) -> tuple[tasks.BandInput, Source]:
         """Band on the grid of a layer: how to read it and how to bring it there."""
         home = self.home[name]
-        scale, offset = _decoding(home.dataset[name])
+        scale, offset = decoding_of(home.dataset[name])
         down = max(1, target.resolution // home.resolution)
         up = max(1, home.resolution // target.resolution)
         band = tasks.BandInput(scale, offset, down, up, halo)
@@ -219,7 +225,7 @@ class _Plan:
                 [source],
                 dtype=np.float32,
                 shared=[self.planes[name]],
-                parameters={"band": band, "cells": self.given.cells, "ratio": self._ratio(layer)},
+                parameters={"band": band, "ratio": self._ratio(layer)},
             )
         dataset = self._dataset(layer, arrays)
         for name in names:
@@ -370,7 +376,7 @@ class _Plan:
         nodes[probability_path(self.work.resolution)] = self.probabilities()
         nodes["quality/retrieval"] = self.retrieval()
         for path in (GEOMETRY, ECMWF, CAMS):
-            if (carried := _node(self.l1c, path)) is not None:
+            if (carried := node_of(self.l1c, path)) is not None:
                 nodes[path] = carried
         tree = xr.DataTree.from_dict({"/": xr.Dataset(), **nodes}, name=self.granule.l2a_name)
         tree.attrs = {"granule": self.l1c.attrs["granule"], "provenance": self._provenance()}
@@ -399,58 +405,3 @@ def _number(summary: Any, name: str, kind: npt.DTypeLike) -> Any:
 
 def _pick(summary: dict[str, Any], name: str, kind: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.asarray(summary[name], dtype=kind)
-
-
-def _node(tree: xr.DataTree, path: str) -> xr.Dataset | None:
-    """Dataset of a node, None if the tree has no such node."""
-    try:
-        return tree[path].to_dataset()
-    except KeyError:
-        return None
-
-
-def _merged(l1c: xr.DataTree, aux: xr.DataTree) -> xr.DataTree:
-    nodes = (
-        {path: node.to_dataset() for path, node in l1c.to_dict().items()}
-        if False
-        else {node.path: node.to_dataset(inherit=False) for node in l1c.subtree}
-    )
-    nodes |= {node.path: node.to_dataset(inherit=False) for node in aux.subtree if node.data_vars}
-    tree = xr.DataTree.from_dict(nodes, name=l1c.name)
-    tree.attrs = dict(l1c.attrs)
-    return tree
-
-
-def _decoding(variable: xr.DataArray) -> tuple[float, float]:
-    return float(variable.attrs["scale_factor"]), float(variable.attrs["add_offset"])
-
-
-def _require_bands(l1c: xr.DataTree) -> None:
-    missing = list(l1c.attrs.get("missing_bands", []))
-    if missing:
-        raise InputError(
-            "band is missing" if len(missing) == 1 else "bands are missing",
-            where=", ".join(map(str, missing)),
-            expected="all thirteen bands",
-            fix="fetch the product again; the archive or upload is incomplete",
-        )
-
-
-def _cell_elevation(tree: xr.DataTree, given: SceneInput) -> npt.NDArray[np.float32] | None:
-    """Elevation of the cells from a terrain node with a grid, None where it is one number."""
-    try:
-        elevation = tree[TERRAIN].to_dataset()["elevation"]
-    except KeyError:
-        return None
-    if "x" not in elevation.dims or "y" not in elevation.dims:
-        return None
-    side = given.cell_px * given.grid.pixel_size
-    step = max(1, round(side / abs(float(elevation["x"][1] - elevation["x"][0]))))
-    coarse = elevation.coarsen(x=step, y=step, boundary="pad").mean()
-    rows, cols = given.cells
-    at = coarse.sel(
-        x=given.grid.ulx + (np.arange(cols) + 0.5) * side,
-        y=given.grid.uly - (np.arange(rows) + 0.5) * side,
-        method="nearest",
-    )
-    return np.asarray(at.values, dtype=np.float32)

@@ -8,37 +8,35 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from scipy import ndimage
 
-from s2cloud.algorithms import aerosol, geometry, resampling, surface, water_vapour
+from s2cloud.algorithms import aerosol, resampling, surface, water_vapour
 from s2cloud.algorithms.classification import classify_block
 from s2cloud.model.bands import BAND_INDEX, BANDS
-from s2cloud.model.grid import Grid
 from s2cloud.model.schema import CLOUD_CLASSES, SCL
-from s2cloud.physics import gases, lut
-from s2cloud.physics.angles import airmass
-from s2cloud.physics.atmosphere import coefficients, surface_pressure
+from s2cloud.processor.optics import (
+    CellOptics,
+    SceneInput,
+    cell_means,
+    decoded,
+    on_pixels,
+    pressure_of,
+    vapour_column,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from s2cloud.config import ProcessorConfig
-    from s2cloud.model.bands import Sensor
-    from s2cloud.processor.meteorology import Meteorology
-
     Floats = npt.NDArray[np.float32]
     Counts = npt.NDArray[np.uint16]
 
-__all__ = ["AOT_METHODS", "Planes", "Scene", "SceneInput", "VapourTerms"]
+__all__ = ["AOT_METHODS", "Planes", "Scene", "VapourTerms"]
 
 logger = logging.getLogger(__name__)
 
-#: Side of a cell. [m]
-CELL_M: Final = 300.0
 #: Cells per side of the larger cells in which dark pixels are gathered.
 AEROSOL_CELLS: Final = 5
 #: Optical thicknesses at which the dark pixels are corrected.
@@ -48,53 +46,6 @@ AOT_NODES: Final = np.array(
 AOT_METHODS: Final = ("dark_vegetation", "cams", "constant")
 #: Distance within which cloud spoils a dark pixel (ATBD: box mean of the 0/255 mask above 5). [m]
 CLOUD_REACH_M: Final = 1000.0
-
-
-@dataclass(frozen=True, slots=True)
-class SceneInput:
-    """All that the scene stage needs besides pixels; small and picklable.
-
-    Attributes
-    ----------
-    sensor
-        Unit of the satellite.
-    grid
-        60 m grid of the overview.
-    points
-        Tie points of the angles.
-    decoding
-        Scale and offset of the counts of each band.
-    meteorology
-        Columns, pressure, elevation.
-    elevation
-        Elevation of each cell. [m], shape (cell_y, cell_x), or None for the mean everywhere.
-    config
-        Options.
-    """
-
-    sensor: Sensor
-    grid: Grid
-    points: geometry.TiePoints
-    decoding: dict[str, tuple[float, float]]
-    meteorology: Meteorology
-    elevation: Floats | None
-    config: ProcessorConfig
-
-    @property
-    def cell_px(self) -> int:
-        """Overview pixels per side of a cell."""
-        return max(1, round(CELL_M / self.grid.pixel_size))
-
-    @property
-    def environment_cells(self) -> int:
-        """Cells on each side of a cell that make its environment; 0 = adjacency off."""
-        side = self.cell_px * self.grid.pixel_size
-        return round(self.config.surface.adjacency_km * 1000.0 / side)
-
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns of cells."""
-        return (-(-self.grid.height // self.cell_px), -(-self.grid.width // self.cell_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +132,7 @@ class Scene:
         -------
         Scene
         """
-        toa = np.stack([_decoded(given, n, c) for n, c in zip(BANDS, overview, strict=True)])
+        toa = np.stack([decoded(given, n, c) for n, c in zip(BANDS, overview, strict=True)])
         config = given.config
         scl, _, _ = classify_block(
             toa,
@@ -189,7 +140,7 @@ class Scene:
             snow_possible=config.classification.snow_possible,
             variant=config.classification.variant,
         )
-        pressure = _pressure(given)
+        pressure = pressure_of(given)
         clear, land = _clear(scl)
         prior_tcwv = np.full(given.cells, given.meteorology.tcwv, np.float32)
         aot550, method, dark_fraction = _aerosol(given, toa, scl, land, pressure, prior_tcwv)
@@ -209,19 +160,19 @@ class Scene:
             Its counts on the 60 m grid, shape (y, x).
         """
         given = self.given
-        terms = _Optics(given, self.pressure).terms(band, self.aot550, self.tcwv)
+        terms = CellOptics(given, self.pressure).terms(band, self.aot550, self.tcwv)
         path, gain, albedo, diffuse_ratio = terms
         half_side = given.environment_cells
         if half_side < 1:
             return Planes(np.stack([path, gain, albedo]))
-        toa, share = cell_means(_decoded(given, band, overview), self.clear, given.cell_px)
+        toa, share = cell_means(decoded(given, band, overview), self.clear, given.cell_px)
         boa = surface.uniform_surface(toa, path, gain, albedo)
         around, _ = surface.environment(boa, share > 0, half_side)
         return Planes(np.stack(surface.linear_terms(path, gain, albedo, diffuse_ratio, around)))
 
     def vapour_terms(self) -> VapourTerms:
         """Optics of B09 without water vapour on the cells."""
-        return VapourTerms(_Optics(self.given, self.pressure).vapour(self.aot550))
+        return VapourTerms(CellOptics(self.given, self.pressure).vapour(self.aot550))
 
     def summary(self) -> dict[str, Any]:
         """Numbers that belong into the product's metadata."""
@@ -234,113 +185,6 @@ class Scene:
         }
 
 
-class _Optics:
-    """Look-up table and gases on a lattice of cells."""
-
-    def __init__(self, given: SceneInput, pressure: Floats, step: int = 1) -> None:
-        self.given = given
-        self.pressure = pressure
-        side = given.cell_px * given.grid.pixel_size * step
-        rows, cols = pressure.shape
-        lattice = Grid("", given.grid.ulx, given.grid.uly, side, rows, cols)
-        self.x, self.y = lattice.x, lattice.y
-        self.table = lut.load(given.sensor, given.config.aerosol.model)
-
-    def _evaluate(self, band: str, aot550: Floats) -> tuple[lut.Optics, Floats]:
-        sza, vza, raa = geometry.angles_at(self.given.points, BAND_INDEX[band], self.x, self.y)
-        optics = self.table.evaluate(
-            band, sza=sza, vza=vza, raa=raa, aot550=aot550, pressure=self.pressure
-        )
-        return optics, np.asarray(airmass(sza, vza), dtype=np.float32)
-
-    def _gases(self, band: str, mass: Floats, tcwv: Floats) -> gases.GasTransmittance:
-        return gases.transmittance(
-            self.given.sensor,
-            band,
-            airmass=mass,
-            tcwv=tcwv,
-            tco3=self.given.meteorology.tco3,
-            pressure=self.pressure,
-            b09_law=self.given.config.water_vapour.b09_law,
-        )
-
-    def terms(
-        self, band: str, aot550: Floats, tcwv: Floats
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Path reflectance, gain, spherical albedo, diffuse ratio with all gases."""
-        optics, mass = self._evaluate(band, aot550)
-        found = coefficients(optics, self._gases(band, mass, tcwv))
-        path, gain, albedo, ratio = (
-            np.ascontiguousarray(term, dtype=np.float32)
-            for term in np.broadcast_arrays(
-                found.path, found.gain, found.spherical_albedo, found.diffuse_to_direct
-            )
-        )
-        return path, gain, albedo, ratio
-
-    def vapour(self, aot550: Floats) -> Floats:
-        """See `VapourTerms`."""
-        optics, mass = self._evaluate("b09", aot550)
-        none = self._gases("b09", mass, np.zeros_like(mass))
-        dry = none.other
-        molecules = optics.path_reflectance_rayleigh
-        return np.stack(
-            np.broadcast_arrays(
-                dry * molecules,
-                dry * (optics.path_reflectance - molecules),
-                dry * optics.transmittance_down * optics.transmittance_up,
-                optics.spherical_albedo,
-                mass,
-            )
-        ).astype(np.float32)
-
-
-def cell_means(values: Floats, mask: npt.NDArray[np.bool_], cell_px: int) -> tuple[Floats, Floats]:
-    """Mean of the masked pixels in each cell, and their share of it.
-
-    Parameters
-    ----------
-    values
-        Shape (y, x), NaN is left out.
-    mask
-        Pixels that count.
-    cell_px
-        Pixels per side of a cell; the last cells of a row or column may be cut.
-
-    Returns
-    -------
-    tuple
-        Means, NaN where a cell has no pixel, and shares, both (cell_y, cell_x), float32.
-    """
-    usable = mask & np.isfinite(values)
-    rows = np.arange(0, values.shape[0], cell_px)
-    cols = np.arange(0, values.shape[1], cell_px)
-
-    def total(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        summed = np.add.reduceat(array, rows, axis=0, dtype=np.float64)
-        return np.asarray(np.add.reduceat(summed, cols, axis=1))
-
-    count = total(usable)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = total(np.where(usable, values, np.float32(0.0))) / count
-    return mean.astype(np.float32), (count / (cell_px * cell_px)).astype(np.float32)
-
-
-def _decoded(given: SceneInput, band: str, counts: Counts) -> Floats:
-    scale, offset = given.decoding[band]
-    decoded: Floats = resampling.mean_reflectance(counts, 1, scale, offset)
-    return decoded
-
-
-def _pressure(given: SceneInput) -> Floats:
-    elevation = (
-        np.full(given.cells, given.meteorology.elevation, np.float32)
-        if given.elevation is None
-        else given.elevation
-    )
-    return np.asarray(surface_pressure(elevation, given.meteorology.pressure), dtype=np.float32)
-
-
 def _clear(
     scl: npt.NDArray[np.uint8],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -350,14 +194,6 @@ def _clear(
     empty = scl <= SCL.SATURATED_OR_DEFECTIVE
     clear = ~near & ~empty
     return clear, clear & np.isin(scl, [SCL.VEGETATION, SCL.NOT_VEGETATED, SCL.SNOW_ICE])
-
-
-def _on_pixels(given: SceneInput, cells: Floats, cell_px: int) -> Floats:
-    """Field of cells on the overview pixels."""
-    field: Floats = resampling.interpolate_cells(
-        np.ascontiguousarray(cells), (0, 0), cells.shape, float(cell_px), (0, 0), given.grid.shape
-    )
-    return field
 
 
 def _aerosol(
@@ -381,7 +217,7 @@ def _aerosol(
             step = given.cell_px * given.grid.pixel_size * AEROSOL_CELLS
             spread = aerosol.spread(found, options.smoothing_km * 1000.0 / step)
             field: Floats = resampling.interpolate_cells(
-                spread, (0, 0), spread.shape, float(AEROSOL_CELLS), (0, 0), given.cells
+                spread, float(AEROSOL_CELLS), (0, 0), given.cells
             )
             return field, AOT_METHODS.index("dark_vegetation"), fraction
         logger.warning(
@@ -411,12 +247,12 @@ def _dark_vegetation(
     side = 2 * round(CLOUD_REACH_M / given.grid.pixel_size / 2) + 1
     near = ndimage.uniform_filter(hidden.astype(np.float32), side, mode="nearest") > 5 / 255
     clear, _ = _clear(scl)
-    optics = _Optics(given, pressure)
+    optics = CellOptics(given, pressure)
     guess = np.full(given.cells, prior, np.float32)
     first = {
         band: surface.uniform_surface(
             toa[BAND_INDEX[band]],
-            *(_on_pixels(given, t, given.cell_px) for t in optics.terms(band, guess, tcwv)[:3]),
+            *(on_pixels(given, t, given.cell_px) for t in optics.terms(band, guess, tcwv)[:3]),
         )
         for band in ("b8a", "b12")
     }
@@ -434,7 +270,7 @@ def _dark_vegetation(
     whole = np.ones(given.cells, dtype=bool)
     coarse_pressure, _ = cell_means(pressure, whole, AEROSOL_CELLS)
     coarse_tcwv, _ = cell_means(tcwv, whole, AEROSOL_CELLS)
-    coarse = _Optics(given, coarse_pressure, AEROSOL_CELLS)
+    coarse = CellOptics(given, coarse_pressure, AEROSOL_CELLS)
     bands = ("b04", "b12")
     corrections = []
     for band in bands:
@@ -464,7 +300,7 @@ def _surroundings(given: SceneInput, toa: Floats, clear: npt.NDArray[np.bool_]) 
         return toa
     means, share = cell_means(toa, clear, given.cell_px)
     around, _ = surface.environment(means, share > 0, half_side)
-    return _on_pixels(given, around, given.cell_px)
+    return on_pixels(given, around, given.cell_px)
 
 
 def _water_vapour(
@@ -475,7 +311,7 @@ def _water_vapour(
     aot550: Floats,
 ) -> tuple[Floats, float]:
     """Column on the cells, filled where it cannot be seen."""
-    optics = _Optics(given, pressure)
+    optics = CellOptics(given, pressure)
     prior = np.full(given.cells, given.meteorology.tcwv, np.float32)
     b8a, share = cell_means(toa[BAND_INDEX["b8a"]], land, given.cell_px)
     b09, _ = cell_means(toa[BAND_INDEX["b09"]], land, given.cell_px)
@@ -492,36 +328,3 @@ def _water_vapour(
             given.meteorology.tcwv,
         )
     return field, fraction
-
-
-def vapour_column(
-    given: SceneInput, toa_b09: Floats, boa_b8a: Floats, terms: Floats, first_guess: Floats
-) -> Floats:
-    """Water vapour column of pixels or cells. [kg m-2].
-
-    Parameters
-    ----------
-    given
-        Sensor and options.
-    toa_b09, boa_b8a
-        Top-of-atmosphere reflectance of B09 and surface reflectance of B8A, shape (y, x).
-    terms
-        `VapourTerms.terms` on the same pixels.
-    first_guess
-        Column to begin with. [kg m-2], shape (y, x)
-    """
-    law = given.config.water_vapour.b09_law
-    return water_vapour.retrieve(
-        toa_b09,
-        boa_b8a,
-        path_rayleigh=terms[0],
-        path_aerosol=terms[1],
-        transmittance=terms[2],
-        spherical_albedo=terms[3],
-        airmass=terms[4],
-        first_guess=first_guess,
-        slant_column=partial(gases.slant_column, given.sensor, "b09", b09_law=law),
-        transmittance_law=partial(
-            gases.water_vapour_transmittance, given.sensor, "b09", b09_law=law
-        ),
-    )

@@ -10,7 +10,7 @@ import numpy as np
 from s2cloud.algorithms import resampling, surface
 from s2cloud.algorithms.classification import HALO, classify_block
 from s2cloud.model.schema import NODATA
-from s2cloud.processor.scene import vapour_column
+from s2cloud.processor.optics import vapour_column
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -106,21 +106,17 @@ def correct(
     planes: Planes,
     *,
     band: BandInput,
-    cells: tuple[int, int],
     ratio: float,
 ) -> Floats:
     """Surface reflectance of one band, NaN for no-data."""
     toa = band.reflectance(block, counts)
     origin = (block.row, block.col)
     if planes.linear:
-        boa: Floats = surface.surface_reflectance(
-            toa, planes.terms[0], planes.terms[1], (0, 0), cells, ratio, origin
+        boa: Floats = resampling.linear_by_cells(
+            toa, planes.terms[0], planes.terms[1], ratio, origin
         )
         return boa
-    terms = (
-        resampling.interpolate_cells(term, (0, 0), cells, ratio, origin, toa.shape)
-        for term in planes.terms
-    )
+    terms = (resampling.interpolate_cells(term, ratio, origin, toa.shape) for term in planes.terms)
     return surface.uniform_surface(toa, *terms)
 
 
@@ -180,11 +176,10 @@ def water_vapour(  # noqa: PLR0913 - pixels, scene and how they nest
     shape = (block.height + 2 * halo, block.width + 2 * halo)
     origin = (block.row - halo, block.col - halo)
     ratio = float(scene.given.cell_px * overview_px)
-    cells = scene.given.cells
 
     def on_pixels(field: Floats) -> Floats:
         pixels: Floats = resampling.interpolate_cells(
-            np.ascontiguousarray(field), (0, 0), cells, ratio, origin, shape
+            np.ascontiguousarray(field), ratio, origin, shape
         )
         return pixels
 
@@ -225,8 +220,6 @@ def interpolate(block: Block, counts: Counts, scene: Scene, *, ratio: float, dow
     """Aerosol optical thickness of each pixel, NaN where the reference band has no data."""
     field: Floats = resampling.interpolate_cells(
         scene.aot550,
-        (0, 0),
-        scene.given.cells,
         ratio,
         (block.row, block.col),
         (block.height, block.width),

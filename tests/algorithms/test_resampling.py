@@ -8,6 +8,7 @@ import pytest
 from s2cloud.algorithms.resampling import (
     any_saturated,
     interpolate_cells,
+    linear_by_cells,
     mean_reflectance,
     median3,
     upsample,
@@ -75,26 +76,48 @@ def test_upsampling_does_not_depend_on_the_window(origin):
 
 def test_cells_are_interpolated_linearly_and_held_at_the_rim():
     cells = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
-    pixels = interpolate_cells(cells, (0, 0), (2, 2), 4.0, (0, 0), (8, 8))
+    pixels = interpolate_cells(cells, 4.0, (0, 0), (8, 8))
     np.testing.assert_allclose(pixels[0, 0], 0.0)
     np.testing.assert_allclose(pixels[-1, -1], 3.0)
     np.testing.assert_allclose(pixels[3, 2:6], [0.875, 1.125, 1.375, 1.625])
 
 
-def test_cells_give_the_same_pixels_from_any_window():
+def test_any_window_of_pixels_gives_the_same_values():
     cells = np.random.default_rng(3).random((20, 30)).astype(np.float32)
-    whole = interpolate_cells(cells, (0, 0), (20, 30), 30.0, (0, 0), (600, 900))
-    part = interpolate_cells(
-        np.ascontiguousarray(cells[4:12, 9:20]), (4, 9), (20, 30), 30.0, (151, 301), (170, 270)
-    )
+    whole = interpolate_cells(cells, 30.0, (0, 0), (600, 900))
+    part = interpolate_cells(cells, 30.0, (151, 301), (170, 270))
     np.testing.assert_array_equal(part, whole[151:321, 301:571])
 
 
 def test_a_single_cell_is_constant():
-    pixels = interpolate_cells(
-        np.full((1, 1), 0.3, np.float32), (0, 0), (1, 1), 5.0, (0, 0), (7, 3)
-    )
+    pixels = interpolate_cells(np.full((1, 1), 0.3, np.float32), 5.0, (0, 0), (7, 3))
     np.testing.assert_array_equal(pixels, np.full((7, 3), np.float32(0.3)))
+
+
+def test_linear_terms_are_interpolated_between_cells():
+    slope = np.array([[1.0, 2.0]], np.float32)
+    intercept = np.array([[0.0, 0.1]], np.float32)
+    values = np.full((2, 4), 0.5, np.float32)
+    found = linear_by_cells(values, slope, intercept, 2.0, (0, 0))
+    np.testing.assert_allclose(found[0], [0.5, 0.6, 0.8, 0.9], atol=1e-6)
+
+
+def test_linear_terms_do_not_depend_on_the_window():
+    rng = np.random.default_rng(0)
+    slope = rng.random((12, 12)).astype(np.float32) + 1
+    intercept = rng.random((12, 12)).astype(np.float32)
+    values = rng.random((360, 360)).astype(np.float32)
+    whole = linear_by_cells(values, slope, intercept, 30.0, (0, 0))
+    window = np.ascontiguousarray(values[95:215, 133:260])
+    part = linear_by_cells(window, slope, intercept, 30.0, (95, 133))
+    np.testing.assert_array_equal(part, whole[95:215, 133:260])
+
+
+def test_no_data_stays_nan_in_linear_terms():
+    terms = np.ones((1, 1), np.float32)
+    found = linear_by_cells(np.array([[np.nan, 0.5]], np.float32), terms, terms, 2.0, (0, 0))
+    assert np.isnan(found[0, 0])
+    assert found[0, 1] == np.float32(-0.5)
 
 
 def test_median_ignores_nan_and_agrees_with_numpy():

@@ -1,0 +1,76 @@
+"""What the processor takes from an L1C tree: nodes, decoding, elevation; what it refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from s2cloud.model.errors import InputError
+from s2cloud.model.schema import TERRAIN
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from s2cloud.processor.optics import SceneInput
+
+__all__ = ["cell_elevation", "decoding_of", "merged", "node_of", "require_bands"]
+
+
+def node_of(tree: xr.DataTree, path: str) -> xr.Dataset | None:
+    """Dataset of a node, None if the tree has no such node."""
+    try:
+        return tree[path].to_dataset()
+    except KeyError:
+        return None
+
+
+def merged(l1c: xr.DataTree, aux: xr.DataTree) -> xr.DataTree:
+    """L1C tree with the nodes of an auxiliary tree in place of its own."""
+    nodes = (
+        {path: node.to_dataset() for path, node in l1c.to_dict().items()}
+        if False
+        else {node.path: node.to_dataset(inherit=False) for node in l1c.subtree}
+    )
+    nodes |= {node.path: node.to_dataset(inherit=False) for node in aux.subtree if node.data_vars}
+    tree = xr.DataTree.from_dict(nodes, name=l1c.name)
+    tree.attrs = dict(l1c.attrs)
+    return tree
+
+
+def decoding_of(variable: xr.DataArray) -> tuple[float, float]:
+    """Scale and offset of counts."""
+    return float(variable.attrs["scale_factor"]), float(variable.attrs["add_offset"])
+
+
+def require_bands(l1c: xr.DataTree) -> None:
+    """Refuse a tree that lacks bands, by name."""
+    missing = list(l1c.attrs.get("missing_bands", []))
+    if missing:
+        raise InputError(
+            "band is missing" if len(missing) == 1 else "bands are missing",
+            where=", ".join(map(str, missing)),
+            expected="all thirteen bands",
+            fix="fetch the product again, the archive or upload is incomplete",
+        )
+
+
+def cell_elevation(tree: xr.DataTree, given: SceneInput) -> npt.NDArray[np.float32] | None:
+    """Elevation of the cells from a terrain node with a grid, None where it is one number."""
+    try:
+        elevation = tree[TERRAIN].to_dataset()["elevation"]
+    except KeyError:
+        return None
+    if "x" not in elevation.dims or "y" not in elevation.dims:
+        return None
+    side = given.cell_px * given.grid.pixel_size
+    step = max(1, round(side / abs(float(elevation["x"][1] - elevation["x"][0]))))
+    coarse = elevation.coarsen(x=step, y=step, boundary="pad").mean()
+    rows, cols = given.cells
+    at = coarse.sel(
+        x=given.grid.ulx + (np.arange(cols) + 0.5) * side,
+        y=given.grid.uly - (np.arange(rows) + 0.5) * side,
+        method="nearest",
+    )
+    return np.asarray(at.values, dtype=np.float32)

@@ -1,0 +1,236 @@
+"""Cells of a scene, the pixels they cover, and the optics of the air above them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from s2cloud.algorithms import geometry, resampling, water_vapour
+from s2cloud.model.bands import BAND_INDEX
+from s2cloud.model.grid import Grid
+from s2cloud.physics import gases, lut
+from s2cloud.physics.angles import airmass
+from s2cloud.physics.atmosphere import coefficients, surface_pressure
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from s2cloud.config import ProcessorConfig
+    from s2cloud.model.bands import Sensor
+    from s2cloud.processor.meteorology import Meteorology
+
+    Floats = npt.NDArray[np.float32]
+    Counts = npt.NDArray[np.uint16]
+
+__all__ = [
+    "CellOptics",
+    "SceneInput",
+    "cell_means",
+    "decoded",
+    "on_pixels",
+    "pressure_of",
+    "vapour_column",
+]
+
+#: Side of a cell. [m]
+CELL_M: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class SceneInput:
+    """All that the scene stage needs besides pixels; small and picklable.
+
+    Attributes
+    ----------
+    sensor
+        Unit of the satellite.
+    grid
+        60 m grid of the overview.
+    points
+        Tie points of the angles.
+    decoding
+        Scale and offset of the counts of each band.
+    meteorology
+        Columns, pressure, elevation.
+    elevation
+        Elevation of each cell. [m], shape (cell_y, cell_x), or None for the mean everywhere.
+    config
+        Options.
+    """
+
+    sensor: Sensor
+    grid: Grid
+    points: geometry.TiePoints
+    decoding: dict[str, tuple[float, float]]
+    meteorology: Meteorology
+    elevation: Floats | None
+    config: ProcessorConfig
+
+    @property
+    def cell_px(self) -> int:
+        """Overview pixels per side of a cell."""
+        return max(1, round(CELL_M / self.grid.pixel_size))
+
+    @property
+    def environment_cells(self) -> int:
+        """Cells on each side of a cell that make its environment; 0 = adjacency off."""
+        side = self.cell_px * self.grid.pixel_size
+        return round(self.config.surface.adjacency_km * 1000.0 / side)
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        return (-(-self.grid.height // self.cell_px), -(-self.grid.width // self.cell_px))
+
+
+class CellOptics:
+    """Look-up table and gases on a lattice of cells."""
+
+    def __init__(self, given: SceneInput, pressure: Floats, step: int = 1) -> None:
+        self.given = given
+        self.pressure = pressure
+        side = given.cell_px * given.grid.pixel_size * step
+        rows, cols = pressure.shape
+        lattice = Grid("", given.grid.ulx, given.grid.uly, side, rows, cols)
+        self.x, self.y = lattice.x, lattice.y
+        self.table = lut.load(given.sensor, given.config.aerosol.model)
+
+    def _evaluate(self, band: str, aot550: Floats) -> tuple[lut.Optics, Floats]:
+        sza, vza, raa = geometry.angles_at(self.given.points, BAND_INDEX[band], self.x, self.y)
+        optics = self.table.evaluate(
+            band, sza=sza, vza=vza, raa=raa, aot550=aot550, pressure=self.pressure
+        )
+        return optics, np.asarray(airmass(sza, vza), dtype=np.float32)
+
+    def _gases(self, band: str, mass: Floats, tcwv: Floats) -> gases.GasTransmittance:
+        return gases.transmittance(
+            self.given.sensor,
+            band,
+            airmass=mass,
+            tcwv=tcwv,
+            tco3=self.given.meteorology.tco3,
+            pressure=self.pressure,
+            b09_law=self.given.config.water_vapour.b09_law,
+        )
+
+    def terms(
+        self, band: str, aot550: Floats, tcwv: Floats
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Path reflectance, gain, spherical albedo, diffuse ratio with all gases."""
+        optics, mass = self._evaluate(band, aot550)
+        found = coefficients(optics, self._gases(band, mass, tcwv))
+        path, gain, albedo, ratio = (
+            np.ascontiguousarray(term, dtype=np.float32)
+            for term in np.broadcast_arrays(
+                found.path, found.gain, found.spherical_albedo, found.diffuse_to_direct
+            )
+        )
+        return path, gain, albedo, ratio
+
+    def vapour(self, aot550: Floats) -> Floats:
+        """See `VapourTerms`."""
+        optics, mass = self._evaluate("b09", aot550)
+        none = self._gases("b09", mass, np.zeros_like(mass))
+        dry = none.other
+        molecules = optics.path_reflectance_rayleigh
+        return np.stack(
+            np.broadcast_arrays(
+                dry * molecules,
+                dry * (optics.path_reflectance - molecules),
+                dry * optics.transmittance_down * optics.transmittance_up,
+                optics.spherical_albedo,
+                mass,
+            )
+        ).astype(np.float32)
+
+
+def cell_means(values: Floats, mask: npt.NDArray[np.bool_], cell_px: int) -> tuple[Floats, Floats]:
+    """Mean of the masked pixels in each cell, and their share of it.
+
+    Parameters
+    ----------
+    values
+        Shape (y, x), NaN is left out.
+    mask
+        Pixels that count.
+    cell_px
+        Pixels per side of a cell; the last cells of a row or column may be cut.
+
+    Returns
+    -------
+    tuple
+        Means, NaN where a cell has no pixel, and shares, both (cell_y, cell_x), float32.
+    """
+    usable = mask & np.isfinite(values)
+    rows = np.arange(0, values.shape[0], cell_px)
+    cols = np.arange(0, values.shape[1], cell_px)
+
+    def total(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        summed = np.add.reduceat(array, rows, axis=0, dtype=np.float64)
+        return np.asarray(np.add.reduceat(summed, cols, axis=1))
+
+    count = total(usable)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total(np.where(usable, values, np.float32(0.0))) / count
+    return mean.astype(np.float32), (count / (cell_px * cell_px)).astype(np.float32)
+
+
+def decoded(given: SceneInput, band: str, counts: Counts) -> Floats:
+    """Top-of-atmosphere reflectance of a band of the overview, NaN for no-data."""
+    scale, offset = given.decoding[band]
+    toa: Floats = resampling.mean_reflectance(counts, 1, scale, offset)
+    return toa
+
+
+def pressure_of(given: SceneInput) -> Floats:
+    """Surface pressure of the cells. [hPa]."""
+    elevation = (
+        np.full(given.cells, given.meteorology.elevation, np.float32)
+        if given.elevation is None
+        else given.elevation
+    )
+    return np.asarray(surface_pressure(elevation, given.meteorology.pressure), dtype=np.float32)
+
+
+def on_pixels(given: SceneInput, cells: Floats, cell_px: int) -> Floats:
+    """Field of cells on the overview pixels."""
+    field: Floats = resampling.interpolate_cells(
+        np.ascontiguousarray(cells), float(cell_px), (0, 0), given.grid.shape
+    )
+    return field
+
+
+def vapour_column(
+    given: SceneInput, toa_b09: Floats, boa_b8a: Floats, terms: Floats, first_guess: Floats
+) -> Floats:
+    """Water vapour column of pixels or cells. [kg m-2].
+
+    Parameters
+    ----------
+    given
+        Sensor and options.
+    toa_b09, boa_b8a
+        Top-of-atmosphere reflectance of B09 and surface reflectance of B8A, shape (y, x).
+    terms
+        `VapourTerms.terms` on the same pixels.
+    first_guess
+        Column to begin with. [kg m-2], shape (y, x)
+    """
+    law = given.config.water_vapour.b09_law
+    return water_vapour.retrieve(
+        toa_b09,
+        boa_b8a,
+        path_rayleigh=terms[0],
+        path_aerosol=terms[1],
+        transmittance=terms[2],
+        spherical_albedo=terms[3],
+        airmass=terms[4],
+        first_guess=first_guess,
+        slant_column=partial(gases.slant_column, given.sensor, "b09", b09_law=law),
+        transmittance_law=partial(
+            gases.water_vapour_transmittance, given.sensor, "b09", b09_law=law
+        ),
+    )
