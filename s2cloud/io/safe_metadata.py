@@ -244,16 +244,18 @@ def product_of_tile(tile: TileMetadata, info: dict[str, Any], name: str) -> Prod
 def checked_baseline(baseline: str, name: str) -> str:
     """Processing baseline, if this reader knows how to read it.
 
-    Newer baselines than `NEWEST_BASELINE` are read with a warning: ESA changes formats rarely,
-    and refusing would stop every service on the day of a new baseline.
+    Newer baselines than `NEWEST_BASELINE` of the same collection are read with a warning: ESA
+    changes formats rarely, and refusing would stop every service on the day of a new baseline. A
+    new first number has changed radiometry each time so far, so one we do not know is refused.
     """
-    if not re.fullmatch(r"\d\d\.\d\d", baseline) or baseline < OLDEST_BASELINE:
+    known = OLDEST_BASELINE <= baseline <= NEWEST_BASELINE[:2] + ".99"
+    if not re.fullmatch(r"\d\d\.\d\d", baseline) or not known:
         raise InputError(
             "unknown processing baseline",
             where=name,
-            expected=f"{OLDEST_BASELINE} or later, as NN.NN",
+            expected=f"{OLDEST_BASELINE} to {NEWEST_BASELINE[:2]}.99",
             found=repr(baseline),
-            fix="take the product of a later reprocessing (Collection-1)",
+            fix="update s2cloud, or take the product of the reprocessing called Collection-1",
         )
     if baseline > NEWEST_BASELINE:
         logger.warning(

@@ -432,6 +432,8 @@ def test_damaged_metadata_are_named(name, copy):
         ("MTD_MSIL1C.xml", 'band_id="3"', 'band_id="77"', "unreadable"),
         ("MTD_MSIL1C.xml", "BASELINE>05.10", "BASELINE>5", "unknown processing baseline"),
         ("MTD_MSIL1C.xml", "BASELINE>05.10", "BASELINE>01.03", "unknown processing baseline"),
+        ("MTD_MSIL1C.xml", "BASELINE>05.10", "BASELINE>06.00", "unknown processing baseline"),
+        ("MTD_MSIL1C.xml", "BASELINE>05.10", "BASELINE>99.99", "unknown processing baseline"),
         ("MTD_MSIL1C.xml", "Sentinel-2A", "Sentinel-2D", "unknown sensor"),
         ("MTD_MSIL1C.xml", "Level-1C<", "Level-2A<", "not a Level-1C product"),
         ("MTD_TL.xml", "<NROWS>", "<NRIWS>", "damaged metadata"),
