@@ -36,7 +36,7 @@ class Asset:
     size
         Length; of a Zarr store the sum over its objects. [byte]
     sha256
-        Of the file; of a Zarr store, of the sorted lines ``path sha256`` of its objects.
+        Of the file; of a Zarr store, of the lines ``path sha256`` of its objects, sorted by path.
     title
         Words for people.
     bands

@@ -261,10 +261,14 @@ def _describe(item: pystac.Item, asset: Asset) -> None:
     made = item.assets[asset.key]
     file = FileExtension.ext(made, add_if_missing=True)
     file.size = asset.size
-    if not asset.href.endswith(".zarr"):
-        # 0x12 0x20: sha2-256, 32 bytes (multihash). A folder has no checksum that a client
-        # could compute from its address alone; the receipt has one.
-        file.checksum = f"1220{asset.sha256}"
+    # 0x12 0x20: sha2-256, 32 bytes (multihash).
+    file.checksum = f"1220{asset.sha256}"
+    if asset.href.endswith(".zarr"):
+        # The file extension speaks of files only, so a folder says how its checksum is made.
+        made.description = (
+            "A folder: file:size is the sum over its objects, file:checksum the SHA-256 of the "
+            "lines 'path sha256', sorted by path, of its objects."
+        )
     if asset.dtype and asset.crs:
         projection = ProjectionExtension.ext(made, add_if_missing=True)
         projection.shape = list(asset.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -126,6 +127,15 @@ def test_assets(item, make_l2a, tmp_path):
     assert [b["name"] for b in item.assets["tci_10m"].to_dict()["bands"]] == ["B04", "B03", "B02"]
 
 
+def tree_sha256(folder):
+    """Checksum of a folder made anew, as the description of its asset says."""
+    files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
+    lines = [
+        f"{name} {hashlib.sha256(files[name].read_bytes()).hexdigest()}\n" for name in sorted(files)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def test_absolute_and_several_receipts(make_l2a, tmp_path):
     tree = make_l2a()
     receipts = [to_cog(tree, tmp_path / "a"), to_zarr(tree, tmp_path / "b" / "x.zarr")]
@@ -133,8 +143,10 @@ def test_absolute_and_several_receipts(make_l2a, tmp_path):
     check_core(item)
     assert item.assets["b02_10m"].href.startswith("https://host/products/one/T32TQM")
     assert item.get_self_href() == f"https://host/products/one/{item.id}.json"
-    assert "file:checksum" not in item.assets["zarr"].to_dict()
-    assert item.assets["zarr"].to_dict()["file:size"] > 0
+    zarr = item.assets["zarr"].to_dict()
+    assert zarr["file:checksum"] == "1220" + tree_sha256(tmp_path / "b" / "x.zarr")
+    assert "lines 'path sha256', sorted by path" in zarr["description"]
+    assert zarr["file:size"] > 0
 
 
 def test_receipts_of_different_products_are_refused(make_l2a, tmp_path, granule):
