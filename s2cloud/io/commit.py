@@ -29,7 +29,7 @@ from s2cloud.model.granule import granule
 from s2cloud.model.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import xarray as xr
 
@@ -49,6 +49,7 @@ class _Run:
     item: bool
     old: Receipt | None
     extend: bool
+    settle: Callable[[], None] | None = None
     written: list[str] = field(default_factory=list)
 
 
@@ -60,6 +61,7 @@ def commit(
     storage_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     item: bool = False,
+    settle: Callable[[], None] | None = None,
 ) -> Receipt:
     """Write a product in some formats, in one computation, and commit it.
 
@@ -73,6 +75,9 @@ def commit(
         Formats.
     storage_options
         Options of the file system.
+    settle
+        Called after a failure and before the clean-up: waits until tasks that still run in other
+        processes have ended, so that they write nothing after it.
     overwrite
         Replace what is committed there.
     item
@@ -105,7 +110,7 @@ def commit(
         for target in targets:
             target.check(product, store)
     run = _Run(product, store, list(targets), item, old, extend=old is not None and not overwrite)
-    return _execute(run)
+    return _execute(replace(run, settle=settle))
 
 
 def _prepare(
@@ -140,6 +145,8 @@ def _execute(run: _Run) -> Receipt:
         receipt = _write_receipt(run, replace(receipt, timings=timings))
     except BaseException as error:
         sink.close()
+        if run.settle is not None:
+            run.settle()
         _clean_up(run)
         if isinstance(error, MemoryError):
             raise CapacityError(

@@ -34,6 +34,7 @@ def write_product(
     storage_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     stac: bool = True,
+    settle: Callable[[], None] | None = None,
 ) -> Receipt:
     """Write a product in some formats and commit it with one receipt.
 
@@ -52,6 +53,9 @@ def write_product(
         Replace a different product that is committed there.
     stac
         Write a STAC item.
+    settle
+        Called after a failure and before the clean-up; on a cluster it waits for the tasks that
+        still run there.
 
     Returns
     -------
@@ -87,4 +91,5 @@ def write_product(
         storage_options=storage_options,
         overwrite=overwrite,
         item=stac,
+        settle=settle,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from typing import TYPE_CHECKING, Final, Literal, get_args
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import dask
 from dask.system import CPU_COUNT
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-__all__ = ["CLUSTER_KINDS", "ClusterKind", "cluster"]
+__all__ = ["CLUSTER_KINDS", "ClusterKind", "cluster", "settled"]
+
+logger = logging.getLogger(__name__)
 
 ClusterKind = Literal["none", "local"]
 CLUSTER_KINDS: Final[tuple[ClusterKind, ...]] = get_args(ClusterKind)
 
+#: Longest time that a task whose result nobody wants any more is waited for. [s]
+SETTLE_S: Final = 60.0
 #: Part of the free memory that workers may plan with; the rest is for the client and the system.
 MEMORY_SHARE: Final = 0.9
 
@@ -107,3 +112,26 @@ def _local_cluster(workers: int, threads: int) -> Iterator[Client]:
         Client(local) as client,
     ):
         yield client
+
+
+def settled(client: Client) -> None:
+    """Wait until no worker runs a task any more.
+
+    A failed computation drops the tasks that wait, but those that run cannot be stopped: each
+    would still write its file after everything else was cleared away.
+
+    Parameters
+    ----------
+    client
+        Client of the cluster.
+    """
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        if not any(client.run(_running).values()):
+            return
+        time.sleep(0.1)
+    logger.warning("tasks still run %g s after the failure; they may leave files behind", SETTLE_S)
+
+
+def _running(dask_worker: Any) -> int:
+    return len(dask_worker.state.executing)

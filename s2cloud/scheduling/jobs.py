@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s2cloud.config import ProcessorConfig
@@ -15,6 +16,7 @@ from s2cloud.io.urls import join_url, public_url
 from s2cloud.model.granule import granule
 from s2cloud.model.version import VERSION
 from s2cloud.processor import process
+from s2cloud.scheduling.cluster import settled
 from s2cloud.scheduling.failures import as_s2cloud_error
 from s2cloud.scheduling.progress import progress
 
@@ -129,6 +131,7 @@ def _run(job: Job, on_progress: OnProgress | None, client: Client | None) -> Rec
             formats=job.formats,
             storage_options=dict(job.destination_options),
             overwrite=job.overwrite,
+            settle=None if client is None else partial(settled, client),
         )
     logger.info("job %s: done, %s", job.key[:12], public_url(product))
     return receipt

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import dask
 import dask.array as da
 import pytest
 from dask.base import get_scheduler
 
 from s2cloud.model.errors import InputError, UsageError
-from s2cloud.scheduling.cluster import cluster, worker_memory_bytes
+from s2cloud.scheduling.cluster import cluster, settled, worker_memory_bytes
 from s2cloud.scheduling.progress import progress
 
 
@@ -104,3 +106,20 @@ def test_two_clusters_beside_one_another(client):
         assert second is not None
         assert second.scheduler.address != client.scheduler.address
         assert second.submit(abs, -1).result() == 1
+
+
+@pytest.mark.cluster
+def test_settled_waits_for_tasks_nobody_wants_any_more(tmp_path):
+    def late(path):
+        time.sleep(1.0)
+        path.touch()
+
+    with cluster("local", workers=1) as client:
+        assert client is not None
+        future = client.submit(late, tmp_path / "late")
+        while not any(client.processing().values()):
+            time.sleep(0.05)
+        time.sleep(0.2)
+        future.release()
+        settled(client)
+        assert (tmp_path / "late").exists()
