@@ -7,6 +7,7 @@ north and views near nadir need no special case.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["TiePoints", "angles_at", "tie_points"]
 
@@ -121,7 +124,7 @@ def _filled(fields: Floats) -> Floats:
     for field in out:
         gap = ~np.isfinite(field).all(axis=0)
         if gap.all():
-            # No view angle anywhere: nadir is the only defensible guess, the reader warns.
+            logger.warning("no view angle in any band of the product: taken as nadir")
             field[:] = 0.0
         elif gap.any():
             nearest = ndimage.distance_transform_edt(
