@@ -23,7 +23,7 @@ import xarray as xr
 import s2cloud as s2
 from s2cloud.model.bands import BANDS
 from s2cloud.model.schema import SCL
-from s2cloud.processor.scene import AOT_METHODS
+from s2cloud.processor.retrieval import AOT_METHODS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

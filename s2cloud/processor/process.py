@@ -37,7 +37,8 @@ from s2cloud.model.schema import (
 )
 from s2cloud.model.version import VERSION
 from s2cloud.physics import lut
-from s2cloud.processor import tasks
+from s2cloud.processor import classification, tasks
+from s2cloud.processor.band_input import UPSAMPLE_HALO, BandInput
 from s2cloud.processor.inputs import (
     cell_elevation,
     decoding_of,
@@ -47,7 +48,8 @@ from s2cloud.processor.inputs import (
 )
 from s2cloud.processor.meteorology import Meteorology, meteorology
 from s2cloud.processor.optics import SceneInput
-from s2cloud.processor.scene import AOT_METHODS, Scene
+from s2cloud.processor.retrieval import AOT_METHODS
+from s2cloud.processor.scene import Scene
 from s2cloud.processor.windows import Source, block_edges, map_blocks
 
 if TYPE_CHECKING:
@@ -171,13 +173,13 @@ class _Plan:
         )
         return replace(given, elevation=cell_elevation(self.l1c, given))
 
-    def _input(self, name: str, target: _Layer, halo: int = 0) -> tuple[tasks.BandInput, Source]:
+    def _input(self, name: str, target: _Layer, halo: int = 0) -> tuple[BandInput, Source]:
         """Band on the grid of a layer: how to read it and how to bring it there."""
         home = self.home[name]
         scale, offset = decoding_of(home.dataset[name])
         down = max(1, target.resolution // home.resolution)
         up = max(1, home.resolution // target.resolution)
-        band = tasks.BandInput(scale, offset, down, up, halo)
+        band = BandInput(scale, offset, down, up, halo)
         source = Source(home.dataset[name].data, down, up, band.source_halo)
         return band, source
 
@@ -244,7 +246,7 @@ class _Plan:
         inputs = [self._input(name, self.work, HALO) for name in BANDS]
         return self._map(
             "classify",
-            tasks.classify,
+            classification.classify,
             self.work,
             [source for _, source in inputs],
             dtype=np.uint8,
@@ -287,7 +289,7 @@ class _Plan:
                 f"tcwv-{layer.resolution}m",
                 tasks.refine,
                 layer,
-                [Source(column, 1, factor, tasks.UPSAMPLE_HALO)],
+                [Source(column, 1, factor, UPSAMPLE_HALO)],
                 dtype=np.float32,
                 parameters={"factor": factor},
             )
@@ -311,7 +313,7 @@ class _Plan:
             factor = layer.resolution // self.work.resolution
             scl = self._map(
                 f"scl-{layer.resolution}m",
-                tasks.decimate_classes,
+                classification.decimate_classes,
                 layer,
                 [Source(scl, factor)],
                 dtype=np.uint8,
