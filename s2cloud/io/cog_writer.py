@@ -325,23 +325,10 @@ def _write_file(
         summary = sum(rest, start=first)
     with _temporary_folder() as folder:
         local = folder / Path(job.href).name
-        encode_cog(local, job.grid, job.profile, _placed(sources, rgb=job.rgb))
+        encode_cog(local, job.grid, job.profile, sources, true_colour if job.rgb else None)
         size, digest = local.stat().st_size, _sha256(local)
         sink.put(local, job.href)
     return [Written(job.href, size, digest, "" if job.rgb else job.layer, summary)]
-
-
-def _placed(
-    sources: list[list[list[npt.NDArray[Any]]]], *, rgb: bool
-) -> Iterator[tuple[int, int, int, npt.NDArray[Any]]]:
-    for band, rows in enumerate(sources, start=1):
-        top = 0
-        for row in rows:
-            left = 0
-            for block in row:
-                yield band, top, left, true_colour(block) if rgb else block
-                left += block.shape[1]
-            top += row[0].shape[0]
 
 
 def _sha256(path: Path) -> str:
