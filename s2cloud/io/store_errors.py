@@ -14,7 +14,7 @@ from s2cloud.model.errors import (
     UsageError,
 )
 
-__all__ = ["boto_code", "translated_error"]
+__all__ = ["boto_code", "http_status", "translated_error"]
 
 _REFUSED: Final = frozenset(
     {
@@ -22,6 +22,10 @@ _REFUSED: Final = frozenset(
         *("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed"),
     }
 )
+
+
+#: Client errors that are none: time-out, too early, too many requests.
+_BUSY: Final = frozenset({408, 425, 429})
 
 
 def boto_code(error: BaseException) -> str:
@@ -117,12 +121,32 @@ def translated_error(
     for applies, kind, what, found, fix in cases:
         if applies:
             return kind(what, where=url, found=found or None, fix=fix)
-    return UnavailableError(
+    unanswered = UnavailableError(
         "store does not answer",
         where=url,
         found=code or f"{name} {_first_line(error)}".strip(),
         fix="check the network and the endpoint_url, then retry",
     )
+    unanswered.transient = _may_pass(http_status(error))
+    return unanswered
+
+
+def http_status(error: BaseException) -> int:
+    """HTTP status behind an exception, 0 if there was no answer."""
+    link: BaseException | None = error
+    while link is not None:
+        response = getattr(link, "response", None)
+        if isinstance(response, dict):
+            return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        status = getattr(link, "status", None)
+        if isinstance(status, int):
+            return status
+        link = link.__cause__ or link.__context__
+    return 0
+
+
+def _may_pass(status: int) -> bool:
+    return status not in range(400, 500) or status in _BUSY
 
 
 def _first_line(error: BaseException) -> str:

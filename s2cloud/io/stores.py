@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fsspec.core import url_to_fs
 from typing_extensions import override
 
+from s2cloud.io.retries import is_transient, persistently
 from s2cloud.io.store_errors import boto_code, translated_error
 from s2cloud.io.urls import (
     join_url,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["FileInfo", "Store", "open_store"]
+
+_Range = tuple[str, int | None, int | None]
 
 #: Ranges of one file closer than this are fetched together: a request costs more than the bytes.
 MAX_GAP: Final = 65_536
@@ -90,7 +93,8 @@ class Store:
     -----
     All methods take paths relative to the root, with forward slashes. They raise `InputError`
     for what is not there, `UnavailableError` for a store that does not answer or refuses,
-    `CapacityError` for a full disk.
+    `CapacityError` for a full disk. Requests that nobody answered, or a busy server, are repeated
+    (`s2cloud.io.retries`) below what the drivers do themselves.
     """
 
     uri: str
@@ -133,9 +137,14 @@ class Store:
     def read(self, path: str, start: int | None = None, stop: int | None = None) -> bytes:
         """Content of a file or of its bytes ``start`` to ``stop``."""
         full = self._full(path)
-        with self._translated(path):
-            data = bytes(self.fs.cat_file(full, start=start, end=stop))
-        self._count(1, len(data))
+
+        def fetch() -> bytes:
+            self._count(1, 0)
+            with self._translated(path):
+                return bytes(self.fs.cat_file(full, start=start, end=stop))
+
+        data = persistently(fetch)
+        self._count(0, len(data))
         return data
 
     def read_many(self, paths: Sequence[str]) -> list[bytes]:
@@ -166,19 +175,10 @@ class Store:
         if len(wanted) == 1:
             fetched = [self.read(*wanted[0])]
         else:
-            with self._translated(wanted[0][0]):
-                fetched = self.fs.cat_ranges(
-                    [self._full(path) for path, _, _ in wanted],
-                    [start for _, start, _ in wanted],
-                    [stop for _, _, stop in wanted],
-                    on_error="return",
-                    **({"batch_size": self.concurrency} if self.fs.async_impl else {}),
-                )
-                self._count(len(wanted), 0)
-            for (path, _, _), data in zip(wanted, fetched, strict=True):
-                if isinstance(data, BaseException):
-                    raise translated_error(data, self.url(path)) from data
-                self._count(0, len(data))
+            fetched = [
+                self._second_chance(part, data)
+                for part, data in zip(wanted, self._fetched(wanted), strict=True)
+            ]
         result = [b""] * len(ranges)
         for (whole, parts), data in zip(plan, fetched, strict=True):
             for index, (_, start, stop) in parts:
@@ -191,19 +191,27 @@ class Store:
 
     def exists(self, path: str = "") -> bool:
         """Whether a file or folder is there."""
-        with self._translated(path):
+
+        def ask() -> bool:
             self._count(1, 0)
-            try:
-                self.fs.info(self._full(path))
-            except FileNotFoundError:
-                return False
-        return True
+            with self._translated(path):
+                try:
+                    self.fs.info(self._full(path))
+                except FileNotFoundError:
+                    return False
+            return True
+
+        return persistently(ask)
 
     def info(self, path: str) -> FileInfo:
         """Size and tag of a file."""
-        with self._translated(path):
+
+        def ask() -> FileInfo:
             self._count(1, 0)
-            return _file_info(self.fs.info(self._full(path)))
+            with self._translated(path):
+                return _file_info(self.fs.info(self._full(path)))
+
+        return persistently(ask)
 
     def listdir(self, path: str = "") -> list[str]:
         """Names of the files and folders in a folder, sorted; empty if it is not there.
@@ -213,12 +221,16 @@ class Store:
         if self.protocol in _HTTP:
             return []
         full = self._full(path)
-        with self._translated(path):
+
+        def ask() -> list[str]:
             self._count(1, 0)
-            try:
-                names = self.fs.ls(full, detail=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
+            with self._translated(path):
+                try:
+                    return list(self.fs.ls(full, detail=False))
+                except (FileNotFoundError, NotADirectoryError):
+                    return []
+
+        names = persistently(ask)
         # Some object stores list the folder's own marker object among its content.
         inside = {str(n).rstrip("/") for n in names} - {full.strip("/"), full.rstrip("/")}
         return sorted(name.rsplit("/", 1)[-1] for name in inside)
@@ -228,12 +240,16 @@ class Store:
         if self.protocol in _HTTP:
             return {}
         full = self._full(path).rstrip("/")
-        with self._translated(path):
+
+        def ask() -> dict[str, Any]:
             self._count(1, 0)
-            try:
-                found = self.fs.find(full, detail=True)
-            except (FileNotFoundError, NotADirectoryError):
-                return {}
+            with self._translated(path):
+                try:
+                    return dict(self.fs.find(full, detail=True))
+                except (FileNotFoundError, NotADirectoryError):
+                    return {}
+
+        found = persistently(ask)
         prefix = f"{path.rstrip('/')}/" if path else ""
         return {
             prefix + name[len(full) :].lstrip("/"): _file_info(info)
@@ -244,14 +260,18 @@ class Store:
     def write(self, path: str, data: bytes) -> None:
         """Write a file whole: readers see the old content or the new, never a part."""
         full = self._full(path)
-        with self._translated(path, writing=True):
-            if self._is_local:
-                with _temporary(full) as temporary:
-                    temporary.write_bytes(data)
-                    temporary.replace(full)
-            else:
-                self.fs.pipe_file(full, data)
+
+        def send() -> None:
             self._count(1, 0)
+            with self._translated(path, writing=True):
+                if self._is_local:
+                    with _temporary(full) as temporary:
+                        temporary.write_bytes(data)
+                        temporary.replace(full)
+                else:
+                    self.fs.pipe_file(full, data)
+
+        persistently(send)
 
     def write_if_absent(self, path: str, data: bytes) -> bool:
         """Write a file unless it is there; exactly one of several writers gets True.
@@ -260,38 +280,78 @@ class Store:
         a hard link. Stores without such a condition are only asked whether the file exists.
         """
         full = self._full(path)
-        with self._translated(path, writing=True):
+        attempts = 0
+
+        def send() -> bool:
+            nonlocal attempts
+            attempts += 1
             self._count(1, 0)
-            if self._is_local:
-                return _create_local(full, data)
-            try:
-                self.fs.pipe_file(full, data, mode="create")
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if boto_code(error) in {"PreconditionFailed", "412"}:
+            with self._translated(path, writing=True):
+                if self._is_local:
+                    return _create_local(full, data)
+                try:
+                    self.fs.pipe_file(full, data, mode="create")
+                except FileExistsError:
                     return False
-                raise
-        return True
+                except OSError as error:
+                    if boto_code(error) in {"PreconditionFailed", "412"}:
+                        return False
+                    raise
+            return True
+
+        won = persistently(send)
+        # An attempt whose answer was lost may have written the file all the same.
+        return won or (attempts > 1 and self.read(path) == data)
 
     def put_file(self, local: str | os.PathLike[str], path: str) -> None:
         """Copy a local file into the store, whole as with `write`."""
         full = self._full(path)
-        with self._translated(path, writing=True):
-            if self._is_local:
-                with _temporary(full) as temporary:
-                    self.fs.put_file(str(local), str(temporary))
-                    temporary.replace(full)
-            else:
-                self.fs.put_file(str(local), full)
+
+        def send() -> None:
             self._count(1, 0)
+            with self._translated(path, writing=True):
+                if self._is_local:
+                    with _temporary(full) as temporary:
+                        self.fs.put_file(str(local), str(temporary))
+                        temporary.replace(full)
+                else:
+                    self.fs.put_file(str(local), full)
+
+        persistently(send)
 
     def delete(self, path: str) -> None:
         """Delete a file or a folder with all it holds; nothing happens if it is not there."""
-        with self._translated(path, writing=True):
+
+        def remove() -> None:
             self._count(1, 0)
-            with contextlib.suppress(FileNotFoundError):
+            with self._translated(path, writing=True), contextlib.suppress(FileNotFoundError):
                 self.fs.rm(self._full(path), recursive=True)
+
+        persistently(remove)
+
+    def _fetched(self, wanted: Sequence[_Range]) -> list[bytes | BaseException]:
+        """Ranges fetched concurrently, an exception in the place of each that failed."""
+        with self._translated(wanted[0][0]):
+            self._count(len(wanted), 0)
+            return list(
+                self.fs.cat_ranges(
+                    [self._full(path) for path, _, _ in wanted],
+                    [start for _, start, _ in wanted],
+                    [stop for _, _, stop in wanted],
+                    on_error="return",
+                    **({"batch_size": self.concurrency} if self.fs.async_impl else {}),
+                )
+            )
+
+    def _second_chance(self, part: _Range, data: bytes | BaseException) -> bytes:
+        """What was fetched; what was not is asked for again, alone, if that may help."""
+        if not isinstance(data, BaseException):
+            self._count(0, len(data))
+            return bytes(data)
+        error = translated_error(data, self.url(part[0]))
+        if not is_transient(error):
+            raise error from data
+        return self.read(*part)
 
     @property
     def _is_local(self) -> bool:

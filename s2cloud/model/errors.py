@@ -85,9 +85,16 @@ class InputError(S2CloudError):
 
 
 class UnavailableError(S2CloudError):
-    """A store, network or other dependency failed. Exit code 4, retry later."""
+    """A store, network or other dependency failed. Exit code 4, retry later.
+
+    Attributes
+    ----------
+    transient
+        Whether the same request may succeed in a moment; not if it was understood and refused.
+    """
 
     exit_code: ClassVar[int] = 4
+    transient: bool = False
 
 
 class CapacityError(S2CloudError):
