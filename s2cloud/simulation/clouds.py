@@ -1,4 +1,4 @@
-"""Clouds, their shadows, and thin cirrus."""
+"""Clouds: layers of optical thickness at heights that vary from cloud to cloud."""
 
 from __future__ import annotations
 
@@ -6,38 +6,60 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
-from s2cloud.model.bands import BAND_INDEX
-from s2cloud.physics import gases
-from s2cloud.simulation.landscape import fractal
-from s2cloud.simulation.raster import STRIP, magnified, strips
+from s2cloud.simulation.cloud_kernels import DETAIL_LIMIT
+from s2cloud.simulation.noise import fractal
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from s2cloud.model.bands import Sensor
-    from s2cloud.simulation.recipes import Recipe
+    from s2cloud.simulation.recipes import CloudLayer, Recipe
+    from s2cloud.simulation.relief import Relief
 
     Float32s = npt.NDArray[np.float32]
 
-__all__ = ["CIRRUS_LIMIT", "Clouds", "Gas", "above_cirrus", "above_cloud", "clouds"]
+__all__ = ["Clouds", "Layer", "clouds"]
 
-#: Heights of the tops of clouds and of cirrus, and of what casts the shadow. [m]
-_CLOUD_TOP: Final = 4_000.0
-_CIRRUS_HEIGHT: Final = 9_000.0
-_SHADOW_HEIGHT: Final = 2_000.0
-#: Scale height of water vapour. [m]
-_WATER_SCALE: Final = 2_000.0
-#: Reflectance of thick cloud by band; water absorbs in the short-wave infrared. [1]
-_CLOUD: Final = np.array(
-    [0.70, 0.70, 0.70, 0.71, 0.72, 0.73, 0.73, 0.74, 0.74, 0.72, 0.55, 0.48, 0.35], np.float32
-)
-#: Reflectance of cirrus in each band over that in the visible; ice absorbs. [1]
-_CIRRUS: Final = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.9, 0.6, 0.45], np.float32)
-#: Reflectance of the thickest cirrus in the visible, and the least that makes a pixel cirrus. [1]
-_CIRRUS_PEAK: Final = 0.045
-CIRRUS_LIMIT: Final = 0.010
+_CELL: Final = 60.0
+#: Heights of cirrus above the ground [m], and its greatest optical thickness.
+_CIRRUS_HEIGHTS: Final = (8_000.0, 11_000.0)
+_CIRRUS_THICKNESS: Final = 0.40
+#: Pixels after which the detail of edges repeats, and its wavelengths. [pixel of 10 m]
+_DETAIL_PX: Final = 2_000
+_DETAIL_LONGEST: Final = 60.0
+#: Distance over which heights of clouds vary. [m]
+_HEIGHT_RANGE: Final = 9_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Clouds of one layer; fields are periodic.
+
+    Attributes
+    ----------
+    amount
+        Positive where there is cloud, on 60 m cells. [1], shape (y, x)
+    height
+        Height above mean sea level, likewise. [m]
+    detail, roughness
+        Detail on 10 m pixels, and how much of it adds to `amount`.
+    there
+        Cells with cloud, or next but one to it, likewise.
+    softness
+        Amount at which clouds are as thick as they get.
+    thickness, ice
+        As in `s2cloud.simulation.recipes.CloudLayer`.
+    """
+
+    amount: Float32s
+    height: Float32s
+    detail: Float32s
+    roughness: float
+    there: npt.NDArray[np.bool_]
+    softness: float
+    thickness: float
+    ice: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,50 +68,28 @@ class Clouds:
 
     Attributes
     ----------
-    cover
-        Cover of thick cloud in 255ths on the 10 m grid; None without cloud.
-    shadow
-        Share of the direct sunbeam taken away, in 255ths on the 10 m grid; None without cloud.
+    layers
+        Layers of thick cloud, the lowest first.
     cirrus
-        Reflectance of cirrus in the visible on the 60 m grid; None without cirrus. [1]
+        Thin cirrus, None without.
+    ground
+        Height of the ground on the 60 m grid. [m], shape (y, x)
     """
 
-    cover: npt.NDArray[np.uint8] | None
-    shadow: npt.NDArray[np.uint8] | None
-    cirrus: Float32s | None
+    layers: tuple[Layer, ...]
+    cirrus: Layer | None
+    ground: Float32s
 
 
-@dataclass(frozen=True, slots=True)
-class Gas:
-    """Gases over a scene, as single numbers: enough for light from clouds.
-
-    Attributes
-    ----------
-    sensor
-        Instrument.
-    airmass
-        Sum of the slant paths. [1]
-    tcwv, tco3
-        Columns above the ground. [kg m-2], [DU]
-    """
-
-    sensor: Sensor
-    airmass: float
-    tcwv: float
-    tco3: float
-
-
-def clouds(size: int, recipe: Recipe, sza: float, saa: float, seed: int) -> Clouds:
+def clouds(relief: Relief, recipe: Recipe, seed: int) -> Clouds:
     """Clouds of a scene.
 
     Parameters
     ----------
-    size
-        Rows and columns at 10 m.
+    relief
+        Its relief; heights of clouds count from its mean.
     recipe
         Shares of the scene.
-    sza, saa
-        Zenith and azimuth of the sun at the centre. [degree]
     seed
         Seed of all randomness.
 
@@ -97,97 +97,53 @@ def clouds(size: int, recipe: Recipe, sza: float, saa: float, seed: int) -> Clou
     -------
     Clouds
     """
+    ground = np.ascontiguousarray(relief.inner)
+    cells = ground.shape[0]
     rng = np.random.default_rng([seed, 2])
-    coarse = size // 6
-    bulk, detail, veil = (fractal(coarse, beta, rng) for beta in (1.9, 1.1, 2.0))
-    cover = shadow = cirrus = None
-    if recipe.cloud:
-        field = ndimage.gaussian_filter(bulk, 1.5, mode="wrap") + 0.12 * detail
-        limit = np.quantile(field, 1 - recipe.cloud)
-        cover = np.empty((size, size), dtype=np.uint8)
-        for rows in strips(size, STRIP):
-            part = magnified(field, 6, slice(rows.start // 6, rows.stop // 6))
-            soft = np.clip((part - limit) / 0.5 + 0.35, 0.0, 1.0)
-            cover[rows] = np.rint(255 * soft * soft * (3 - 2 * soft))
-        away = _SHADOW_HEIGHT * np.tan(np.radians(sza)) / 10.0
-        down = round(away * np.cos(np.radians(saa)))
-        right = round(-away * np.sin(np.radians(saa)))
-        shadow = _shifted(cover, down, right)
+    period = fft.next_fast_len(min(6 * cells, _DETAIL_PX), real=True)
+    detail = fractal(period, 1.25, rng, longest=_DETAIL_LONGEST)
+    np.clip(detail, -DETAIL_LIMIT, DETAIL_LIMIT, out=detail)
+    mean = float(ground.mean())
+    layers = tuple(_layer(plan, cells, detail, mean, rng) for plan in recipe.layers if plan.share)
+    cirrus = None
     if recipe.cirrus:
-        limit = np.quantile(veil, 1 - recipe.cirrus)
-        top = max(float(veil.max() - limit), 1e-6)
-        cirrus = np.clip((veil - limit) / (0.5 * top) + 0.2, 0.0, 1.0).astype(np.float32)
-        cirrus *= _CIRRUS_PEAK
-    return Clouds(cover, shadow, cirrus)
+        veil = fractal(cells, 2.0, rng, longest=500.0)
+        # Winds aloft draw it out.
+        veil = ndimage.gaussian_filter1d(np.roll(veil, 1, 0) + veil, 12, axis=1, mode="wrap")
+        veil /= veil.std()
+        amount = veil - np.quantile(veil, 1 - recipe.cirrus)
+        height = _heights(_CIRRUS_HEIGHTS, cells, mean, rng)
+        top = max(float(amount.max()), 1e-6)
+        cirrus = Layer(
+            amount, height, detail, 0.02, _there(amount, 0.02), 0.6 * top, _CIRRUS_THICKNESS, 1.0
+        )
+    return Clouds(layers, cirrus, ground)
 
 
-def above_cloud(toa: Float32s, cover: Float32s, texture: Float32s, band: str, gas: Gas) -> Float32s:
-    """Cover a scene with thick cloud.
-
-    Parameters
-    ----------
-    toa
-        Top-of-atmosphere reflectance of the cloudless scene. [1]
-    cover
-        Cover by cloud. [1]
-    texture
-        Brightness of the cloud, zero mean and unit standard deviation. [1]
-    band
-        Band.
-    gas
-        Gases of the scene.
-
-    Returns
-    -------
-    ndarray
-        Top-of-atmosphere reflectance. [1]
-    """
-    seen = _transmittance(band, gas, _CLOUD_TOP)
-    bright = _CLOUD[BAND_INDEX[band]] * seen
-    cloud = np.float32(bright) * (0.9 + 0.1 * cover) * (1 + np.float32(0.03) * texture)
-    return np.asarray(toa + cover * (cloud - toa))
+def _layer(
+    plan: CloudLayer, cells: int, detail: Float32s, ground: float, rng: np.random.Generator
+) -> Layer:
+    # Single clouds gather where a broad field is high.
+    broad = fractal(cells, 1.9, rng, longest=25 * plan.size / _CELL)
+    single = fractal(cells, 1.7, rng, longest=plan.size / _CELL)
+    field = 0.55 * ndimage.gaussian_filter(broad, 2, mode="wrap") + single
+    field /= field.std()
+    roughness = 0.13
+    amount = field - np.quantile(field, 1 - plan.share) + np.float32(0.06)
+    height = _heights(plan.heights, cells, ground, rng)
+    there = _there(amount, roughness)
+    return Layer(amount, height, detail, roughness, there, 1.1, plan.thickness, plan.ice)
 
 
-def above_cirrus(toa: Float32s, cirrus: Float32s, band: str, gas: Gas) -> Float32s:
-    """Cover a scene with thin cirrus.
-
-    Parameters
-    ----------
-    toa
-        Top-of-atmosphere reflectance below. [1]
-    cirrus
-        Reflectance of the cirrus in the visible. [1]
-    band
-        Band.
-    gas
-        Gases of the scene.
-
-    Returns
-    -------
-    ndarray
-        Top-of-atmosphere reflectance. [1]
-    """
-    seen = np.float32(_transmittance(band, gas, _CIRRUS_HEIGHT))
-    own = cirrus * _CIRRUS[BAND_INDEX[band]]
-    return np.asarray(toa * (1 - own) ** 2 + own * seen)
+def _there(amount: Float32s, roughness: float) -> npt.NDArray[np.bool_]:
+    some = amount > -DETAIL_LIMIT * roughness
+    return np.asarray(ndimage.maximum_filter(some, 5, mode="wrap"), dtype=np.bool_)
 
 
-def _transmittance(band: str, gas: Gas, height: float) -> float:
-    above = gas.tcwv * np.exp(-height / _WATER_SCALE)
-    parts = gases.transmittance(
-        gas.sensor, band, airmass=gas.airmass, tcwv=above, tco3=gas.tco3, pressure=0.0
-    )
-    return float(parts.water_vapour * parts.ozone)
-
-
-def _shifted(field: npt.NDArray[np.uint8], down: int, right: int) -> npt.NDArray[np.uint8]:
-    """Copy of a field moved by whole pixels, zero where nothing moves in."""
-    out = np.zeros_like(field)
-    height, width = field.shape
-    if abs(down) < height and abs(right) < width:
-        to = np.s_[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
-        origin = np.s_[
-            max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
-        ]
-        out[to] = field[origin]
-    return out
+def _heights(
+    between: tuple[float, float], cells: int, ground: float, rng: np.random.Generator
+) -> Float32s:
+    smooth = fractal(cells, 3.0, rng, longest=_HEIGHT_RANGE / _CELL)
+    low, high = between
+    part = np.clip(0.5 + 0.25 * smooth, 0, 1)
+    return np.asarray(ground + low + (high - low) * part, dtype=np.float32)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 
 from s2cloud.model.bands import BAND_INFO, BANDS
-from s2cloud.model.errors import InputError
-from s2cloud.model.grid import grid_of
 from s2cloud.model.schema import CLOUD_CLASSES, SCL, SCL_PATH, atmosphere_path, reflectance_path
+from s2cloud.simulation.accuracy import Confusion, GroupAccuracy, confusion, format_confusion
+from s2cloud.simulation.raster import overlap
+from s2cloud.simulation.truth import MASK_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["Row", "compare", "format_table"]
+__all__ = [
+    "Confusion",
+    "GroupAccuracy",
+    "Row",
+    "compare",
+    "confusion",
+    "format_confusion",
+    "format_table",
+]
 
 _RESOLUTIONS: Final[tuple[Resolution, ...]] = (10, 20, 60)
 #: What counts as good: share of the true value, plus a constant. Reflectance and aerosol as in
@@ -37,7 +46,6 @@ _GROUPS: Final[dict[str, tuple[SCL, ...]]] = {
     "land": (*_LAND, SCL.UNCLASSIFIED),
     "water": (SCL.WATER,),
 }
-_MASKS: Final = "conditions/mask/truth/r20m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,7 @@ def _reflectance(
         native = BAND_INFO[band].resolution
         reference = truth[reflectance_path(native)].to_dataset()[band]
         true = _coarse(np.asarray(reference.values, np.float32), resolution // native)
-        window = _window(reference, loaded[band], resolution // native)
+        window = overlap(reference, loaded[band], resolution // native)
         good = _resized(clear, 20, resolution)
         values = np.asarray(loaded[band].values, np.float32)
         yield _row(band, resolution, values, true[window], good[window], "reflectance")
@@ -175,14 +183,14 @@ def _atmosphere(found: xr.Dataset, truth: xr.DataTree, clear: Mask) -> Iterator[
         values = _coarse(np.asarray(loaded[name].values, np.float32), 3)
         height, width = (3 * n for n in values.shape)
         corners = loaded[name].isel(y=slice(0, height, 3), x=slice(0, width, 3))
-        window = _window(reference[name], corners, 1, slack=0.5)
+        window = overlap(reference[name], corners, 1, slack=0.5)
         true = np.asarray(reference[name].values, np.float32)
         yield _row(name, 60, values, true[window], good[window], name)
 
 
 def _confusion(found: xr.Dataset, truth: xr.DataTree) -> Iterator[Row]:
     reference = truth[f"{SCL_PATH}/r20m"].to_dataset()["scl"]
-    window = _window(reference, found["scl"], 1)
+    window = overlap(reference, found["scl"], 1)
     true = np.asarray(reference.values)[window]
     seen = np.nan_to_num(np.asarray(found["scl"].values)).astype(np.uint8)
     seen_as = {name: np.isin(seen, classes) for name, classes in _GROUPS.items()}
@@ -220,7 +228,7 @@ def _row(
 
 def _clear_land(truth: xr.DataTree) -> Mask:
     scl = np.asarray(truth[f"{SCL_PATH}/r20m"].to_dataset()["scl"].values)
-    clear = np.asarray(truth[_MASKS].to_dataset()["clear"].values) > 0
+    clear = np.asarray(truth[MASK_PATH].to_dataset()["clear"].values) > 0
     return np.isin(scl, _LAND) & clear
 
 
@@ -242,29 +250,6 @@ def _coarse(field: Floats, factor: int) -> Floats:
     height, width = (n // factor for n in field.shape)
     blocks = field[: height * factor, : width * factor].reshape(height, factor, width, factor)
     return cast("Floats", blocks.mean(axis=(1, 3)))
-
-
-def _window(
-    reference: xr.DataArray, found: xr.DataArray, factor: int, slack: float = 0.01
-) -> tuple[slice, ...]:
-    """Part of the reference, made coarser by ``factor``, that a result covers."""
-    whole, part = grid_of(reference).scaled(factor), grid_of(found)
-    row = (whole.uly - part.uly) / whole.pixel_size
-    column = (part.ulx - whole.ulx) / whole.pixel_size
-    first = (round(row), round(column))
-    fits = abs(row - first[0]) <= slack and abs(column - first[1]) <= slack
-    inside = min(first) >= 0 and all(
-        a + n <= m for a, n, m in zip(first, part.shape, whole.shape, strict=True)
-    )
-    if not (fits and inside and abs(part.pixel_size / whole.pixel_size - 1) < 0.01):
-        raise InputError(
-            "result and truth lie on different grids",
-            where=str(found.name),
-            expected=f"a part of {whole.bounds}",
-            found=str(part.bounds),
-            fix="compare with the truth of the same product",
-        )
-    return tuple(slice(a, a + n) for a, n in zip(first, part.shape, strict=True))
 
 
 def _has(tree: xr.DataTree, path: str) -> bool:

@@ -1,158 +1,108 @@
-"""From surface to top-of-atmosphere reflectance: scattering, gases, adjacency, shadow.
+"""From surface to top-of-atmosphere reflectance: scattering, gases, adjacency, shadow, terrain.
 
 The equations stand here once more on purpose, not taken from the processor, so that a slip on one
 side shows as a difference.
+
+References
+----------
+Vermote, E. F. et al. (1997): Second simulation of the satellite signal in the solar spectrum, 6S,
+doi:10.1109/36.581987.
+Hay, J. E. (1979): Calculation of monthly mean solar radiation for horizontal and inclined
+surfaces, Solar Energy 23, 301-307; the circumsolar part of the sky's light.
+Richter, R. (1998): Correction of satellite imagery over mountainous terrain, Applied Optics 37,
+4004-4015.
+Sandmeier, S., Itten, K. I. (1997): A physically-based model to correct atmospheric and illumination
+effects in optical satellite data of rugged terrain, IEEE TGRS 35, 708-717.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-from scipy import fft
 
 from s2cloud.model.bands import BAND_INFO
 from s2cloud.physics import angles, gases
-from s2cloud.simulation.geometry import sun_at
-from s2cloud.simulation.raster import from_nodes, magnified
+from s2cloud.physics.atmosphere import surface_pressure
+from s2cloud.simulation.adjacency import AEROSOL_REACH, MOLECULAR_REACH, environment
+from s2cloud.simulation.forward_kernels import TERMS, toa_pixels
+from s2cloud.simulation.raster import from_nodes
+from s2cloud.simulation.state import NODE_STEP
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import numpy.typing as npt
 
     from s2cloud.model.bands import Sensor
-    from s2cloud.model.grid import Grid
-    from s2cloud.physics.lut import LookUpTable
-    from s2cloud.simulation.geometry import Viewing
+    from s2cloud.physics.lut import Optics
+    from s2cloud.simulation.geometry import View, Viewing
+    from s2cloud.simulation.relief import TerrainRows
+    from s2cloud.simulation.state import State
 
     Floats = npt.NDArray[np.float64]
     Float32s = npt.NDArray[np.float32]
 
 __all__ = [
-    "ENVIRONMENT_RANGE",
-    "NODE_STEP",
     "BandAtmosphere",
-    "State",
+    "OpticsSource",
     "band_atmosphere",
-    "environment",
-    "state",
     "toa_rows",
 ]
 
-#: Distance of the nodes on which the atmosphere is computed. [m]
-NODE_STEP: Final = 600.0
-#: Distance over which the influence of the surroundings falls to 1/e. [m]
-ENVIRONMENT_RANGE: Final = 1_000.0
-#: Distance beyond which the surroundings no longer count. [m]
-_ENVIRONMENT_REACH: Final = 4_000.0
-#: Largest deviations of optical thickness and water vapour from their means. [1]
-_AOT_SWING: Final = 0.25
-_WATER_SWING: Final = 0.15
+#: Elevation levels of the optics: one more for every so many metres, two to four. [m]
+_LEVEL_STEP: Final = 400.0
+_LATTICE: Final = 100.0
+_CELL: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """Atmosphere and sun at the nodes of a scene.
+class OpticsSource(Protocol):
+    """Where the scattering of an atmosphere comes from: a look-up table or runs of a solver."""
 
-    Attributes
-    ----------
-    y, x
-        Northing and easting of the nodes. [m], shape (node_y, node_x)
-    aot550
-        Aerosol optical thickness at 550 nm. [1]
-    tcwv
-        Total column water vapour. [kg m-2]
-    tco3
-        Total column ozone. [DU]
-    pressure
-        Surface pressure. [hPa]
-    sza, saa
-        Zenith and azimuth of the sun. [degree]
-    """
-
-    y: Floats
-    x: Floats
-    aot550: Floats
-    tcwv: Floats
-    tco3: float
-    pressure: float
-    sza: Floats
-    saa: Floats
+    def evaluate(
+        self,
+        band: str,
+        *,
+        sza: npt.ArrayLike,
+        vza: npt.ArrayLike,
+        raa: npt.ArrayLike,
+        aot550: npt.ArrayLike,
+        pressure: npt.ArrayLike,
+    ) -> Optics:
+        """As `s2cloud.physics.lut.LookUpTable.evaluate`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class BandAtmosphere:
-    """What the atmosphere does to one band, on the 60 m grid.
+    """What the atmosphere and the surroundings do to one band.
 
     Attributes
     ----------
-    path
-        Reflectance without any surface, for even and odd detectors. [1], shape (2, y, x)
-    direct, surroundings
-        Factor of the pixel's own reflectance, and light from its surroundings. [1], likewise
-    beam
-        Share of the direct beam in the downward light. [1], shape (y, x)
+    terms
+        The terms named in `s2cloud.simulation.forward_kernels.TERMS` at the nodes.
+        [1], shape (term, level, node_y, node_x)
+    elevations
+        Heights of the levels. [m], shape (level,)
+    around
+        Reflectance of the surroundings as molecules and as aerosol gather it, on the 60 m grid.
+        [1], shape (2, y, x)
     """
 
-    path: Float32s
-    direct: Float32s
-    surroundings: Float32s
-    beam: Float32s
-
-
-def state(
-    grid: Grid,
-    time: datetime,
-    *,
-    aot550: float,
-    tcwv: float,
-    tco3: float,
-    pressure: float,
-    sza: float | None,
-) -> State:
-    """Atmosphere of a scene: smooth gradients around the means.
-
-    Parameters
-    ----------
-    grid
-        The 10 m grid.
-    time
-        Time, UTC.
-    aot550, tcwv, tco3, pressure
-        Means, see `State`.
-    sza
-        Zenith of the sun at the centre, None for the one of place and time. [degree]
-
-    Returns
-    -------
-    State
-    """
-    west, south, east, north = grid.bounds
-    count = int(np.ceil((east - west) / NODE_STEP)) + 1
-    offsets = NODE_STEP * np.arange(count)
-    x, y = np.meshgrid(west + offsets, north - offsets)
-    u = 2 * (x - west) / (east - west) - 1
-    v = 2 * (north - y) / (north - south) - 1
-    # West-east and a little south for aerosol, north-south and a wave for water vapour.
-    aerosol = 0.75 * u + 0.25 * v
-    water = 0.7 * v + 0.3 * np.cos(np.pi * u)
-    zenith, azimuth = sun_at(grid, time, y, x, sza)
-    return State(
-        y,
-        x,
-        aot550 * (1 + _AOT_SWING * aerosol),
-        tcwv * (1 + _WATER_SWING * water),
-        tco3,
-        pressure,
-        zenith,
-        azimuth,
-    )
+    terms: Float32s
+    elevations: Float32s
+    around: Float32s
 
 
 def band_atmosphere(
-    band: str, sensor: Sensor, table: LookUpTable, at: State, viewing: Viewing, around: Float32s
+    band: str,
+    sensor: Sensor,
+    optics: OpticsSource,
+    at: State,
+    viewing: Viewing,
+    surface: Float32s,
+    *,
+    shadow: Float32s | None = None,
+    terrain: TerrainRows | None = None,
 ) -> BandAtmosphere:
     """Everything but the pixel itself, for one band.
 
@@ -160,14 +110,18 @@ def band_atmosphere(
     ----------
     band, sensor
         Band and instrument.
-    table
-        Look-up table of the aerosol.
+    optics
+        Scattering of the atmosphere.
     at
         Atmosphere and sun.
     viewing
         Directions to the satellite.
-    around
-        Mean reflectance of the surroundings of each 60 m cell. [1], shape (y, x)
+    surface
+        Reflectance of the surface on the 60 m grid of the image. [1], shape (y, x)
+    shadow
+        Share of the direct beam taken away by clouds, likewise; None without clouds. [1]
+    terrain
+        Terrain, likewise; None for flat ground at `State.elevation`.
 
     Returns
     -------
@@ -175,80 +129,15 @@ def band_atmosphere(
 
     Notes
     -----
-    With ozone and mixed gases ``Tg``, water vapour ``Tw``, the 6S coupling reads::
-
-        toa = Tg (rayleigh + (path - rayleigh) Tw(W / 2)
-                  + Td (Tu_direct rho + Tu_diffuse around) / (1 - S around) Tw(W))
-
-    Water vapour lies below the molecules and amid the aerosol.
+    Pressure and columns follow the ground: the terms are computed for the ground at one to four
+    levels that span the scene, and interpolated to the height of each pixel (Lagrange).
+    Surroundings that lie in shadow or lean away from the sun count as dimmer by as much.
     """
-    centres = 60.0 * (np.arange(around.shape[0]) + 0.5)
-    path, direct, diffuse = ([] for _ in range(3))
-    for odd in (False, True):
-        view = viewing.view(band, odd, at.y, at.x)
-        optics = table.evaluate(
-            band,
-            sza=at.sza,
-            vza=view.zenith,
-            raa=angles.relative_azimuth(at.saa, view.azimuth),
-            aot550=at.aot550,
-            pressure=at.pressure,
-        )
-        whole, half = (
-            gases.transmittance(
-                sensor,
-                band,
-                airmass=angles.airmass(at.sza, view.zenith),
-                tcwv=column,
-                tco3=at.tco3,
-                pressure=at.pressure,
-            )
-            for column in (at.tcwv, at.tcwv / 2)
-        )
-        dry = whole.ozone * whole.mixed
-        rayleigh = optics.path_reflectance_rayleigh
-        aerosol = optics.path_reflectance - rayleigh
-        path.append(dry * (rayleigh + aerosol * half.water_vapour))
-        down = dry * whole.water_vapour * optics.transmittance_down
-        up_direct = optics.transmittance_up_direct
-        direct.append(down * up_direct)
-        diffuse.append(down * (optics.transmittance_up - up_direct))
-    # By reciprocity the beam upwards, exp(-tau / mu), tells the beam downwards.
-    ratio = np.cos(np.radians(view.zenith)) / np.cos(np.radians(at.sza))
-    beam = up_direct**ratio / optics.transmittance_down
-    nodes = np.stack([*path, *direct, *diffuse, optics.spherical_albedo, beam])
-    cells = from_nodes(nodes, NODE_STEP, centres, centres)
-    trapped = 1 / (1 - cells[6] * around)
-    return BandAtmosphere(
-        cells[0:2], cells[2:4] * trapped, cells[4:6] * (around * trapped), cells[7]
-    )
-
-
-def environment(surface: Float32s) -> Float32s:
-    """Mean reflectance of the surroundings of each 60 m cell.
-
-    Parameters
-    ----------
-    surface
-        Surface reflectance on the 60 m grid. [1], shape (y, x)
-
-    Returns
-    -------
-    ndarray
-        [1]; weights fall as ``exp(-distance / ENVIRONMENT_RANGE)``, the image is mirrored at its
-        edges.
-    """
-    reach = round(_ENVIRONMENT_REACH / 60.0)
-    offset = 60.0 * np.arange(-reach, reach + 1)
-    kernel = np.exp(-np.hypot(offset[:, None], offset[None, :]) / ENVIRONMENT_RANGE)
-    kernel /= kernel.sum()
-    padded = np.pad(surface, reach, mode="symmetric")
-    # Circular convolution is exact where the kernel stays inside the padding.
-    shape = tuple(fft.next_fast_len(n, real=True) for n in padded.shape)
-    spectrum = fft.rfft2(padded, shape) * fft.rfft2(kernel.astype(np.float32), shape)
-    whole = fft.irfft2(spectrum, shape)
-    height, width = surface.shape
-    return np.ascontiguousarray(whole[2 * reach :, 2 * reach :][:height, :width], np.float32)
+    levels = _levels(at, terrain)
+    terms = np.stack([_terms(band, sensor, optics, at, viewing, z) for z in levels], axis=1)
+    dimmed = surface * _relative_light(terms, surface, shadow, terrain)
+    around = np.stack([environment(dimmed, r) for r in (MOLECULAR_REACH, AEROSOL_REACH)])
+    return BandAtmosphere(terms, np.asarray(levels, dtype=np.float32), around)
 
 
 def toa_rows(
@@ -258,6 +147,7 @@ def toa_rows(
     shadow: Float32s | None,
     rows: slice,
     band: str,
+    terrain: TerrainRows | None = None,
 ) -> Float32s:
     """Top-of-atmosphere reflectance of some rows of a band.
 
@@ -270,29 +160,139 @@ def toa_rows(
     odd
         Whether a detector of odd number sees the pixel.
     shadow
-        Share of the direct beam taken away from the pixel; its surroundings are taken as sunlit.
-        None without shadow. [1]
+        Share of the direct beam that clouds take away from the pixel. None without clouds. [1]
     rows
-        The rows on the band's grid; whole 60 m cells.
+        The rows on the band's grid.
     band
         The band.
+    terrain
+        Terrain of the rows; None on flat ground.
 
     Returns
     -------
     ndarray
         [1], shape (y, x)
+
+    Notes
+    -----
+    With ozone and mixed gases ``Tg``, water vapour ``Tw``, and downward transmittance of beam
+    ``b`` and sky ``d``, per incident sunlight on level ground::
+
+        toa = Tg (rayleigh + (path - rayleigh) Tw(W / 2) + Tw(W) (Tu_direct rho E + Tu_diffuse e G))
+        G = (b + d) / (1 - S e)
+        E = b I L + d (k I L + (1 - k) V) + G (S e V + (1 - V) e_near)
+
+    ``G`` is the light on level, open ground, ``E`` that on the pixel: the beam and the circumsolar
+    part ``k`` of the sky (Hay: the beam's transmittance) fall at the illumination ``I`` =
+    cos(incidence) / cos(sza), as far as neither clouds nor terrain shade them (``L``); the rest of
+    the sky in the share ``V`` that the ground sees; and what it does not see is ground that
+    reflects, as in Sandmeier and Itten (1997) and Richter (1998). The surroundings ``e`` are a
+    mean of what molecules and what aerosol gather (6S), ``e_near`` is that of the aerosol.
+    Water vapour lies below the molecules and amid the aerosol. On level, open ground in the sun
+    E = G, which is the coupling of 6S.
     """
-    factor = 60 // BAND_INFO[band].resolution
-    at = slice(rows.start // factor, rows.stop // factor)
-    toa = _seen(atmosphere.direct, odd, factor, at)
-    toa *= surface
-    if shadow is not None:
-        toa *= 1 - shadow * magnified(atmosphere.beam, factor, at)
-    toa += _seen(atmosphere.surroundings, odd, factor, at)
-    toa += _seen(atmosphere.path, odd, factor, at)
-    return toa
+    none = np.empty((0, 0), dtype=np.float32)
+    planes = (none,) * 4
+    if terrain is not None:
+        planes = (terrain.elevation, terrain.illumination, terrain.sky_view, terrain.shaded)
+    out = np.empty(surface.shape, dtype=np.float32)
+    toa_pixels(
+        atmosphere.terms,
+        atmosphere.elevations,
+        atmosphere.around,
+        np.ascontiguousarray(surface, dtype=np.float32),
+        np.ascontiguousarray(odd),
+        none if shadow is None else np.ascontiguousarray(shadow, dtype=np.float32),
+        np.stack(planes).astype(np.float32, copy=False),
+        rows.start,
+        (float(BAND_INFO[band].resolution), NODE_STEP, _CELL),
+        out,
+    )
+    return out
 
 
-def _seen(pair: Float32s, odd: npt.NDArray[np.bool_], factor: int, at: slice) -> Float32s:
-    even = magnified(pair[0], factor, at)
-    return np.where(odd, magnified(pair[1], factor, at), even)
+def _levels(at: State, terrain: TerrainRows | None) -> list[float]:
+    """Heights for which the atmosphere is computed."""
+    if terrain is None:
+        return [at.elevation]
+    # Pixels of 10 m reach a little beyond the means over 60 m; on a lattice, so that scenes of
+    # like relief share runs of the solver.
+    low = _LATTICE * np.floor((float(terrain.elevation.min()) - 10.0) / _LATTICE)
+    high = _LATTICE * np.ceil((float(terrain.elevation.max()) + 10.0) / _LATTICE)
+    count = int(np.clip(np.ceil((high - low) / _LEVEL_STEP) + 1, 2, 4))
+    return [float(z) for z in np.linspace(low, high, count)]
+
+
+def _terms(
+    band: str,
+    sensor: Sensor,
+    optics: OpticsSource,
+    at: State,
+    viewing: Viewing,
+    elevation: float,
+) -> Float32s:
+    """`TERMS` for ground at one height, shape (term, node_y, node_x)."""
+    thin = at.thinning(elevation)
+    aot, water = at.aot550 * thin, at.tcwv * thin
+    pressure = float(surface_pressure(elevation))
+    out: dict[str, Floats | Float32s] = {}
+    for parity, odd in (("even", False), ("odd", True)):
+        view = viewing.view(band, odd, at.y, at.x)
+        raa = angles.relative_azimuth(at.saa, view.azimuth)
+        place = {"sza": at.sza, "vza": view.zenith, "raa": raa, "pressure": pressure}
+        seen = optics.evaluate(band, **place, aot550=aot)
+        clean = optics.evaluate(band, **place, aot550=0.0)
+        whole, half = (
+            gases.transmittance(
+                sensor,
+                band,
+                airmass=angles.airmass(at.sza, view.zenith),
+                tcwv=column,
+                tco3=at.tco3,
+                pressure=pressure,
+                b09_law=at.b09_law,
+            )
+            for column in (water, water / 2)
+        )
+        dry = whole.ozone * whole.mixed
+        wet = dry * whole.water_vapour
+        rayleigh = seen.path_reflectance_rayleigh
+        aerosol = seen.path_reflectance - rayleigh
+        haze = seen.transmittance_up - seen.transmittance_up_direct
+        out[f"path_{parity}"] = dry * (rayleigh + aerosol * half.water_vapour)
+        out[f"pixel_{parity}"] = wet * seen.transmittance_up_direct
+        out[f"haze_{parity}"] = wet * haze
+    beam = _beam(seen, view, at)
+    out["beam"] = beam
+    out["sky"] = seen.transmittance_down - beam
+    out["circumsolar"] = beam
+    out["spherical_albedo"] = seen.spherical_albedo
+    by_molecules = clean.transmittance_up - clean.transmittance_up_direct
+    out["molecular_share"] = np.clip(by_molecules / np.maximum(haze, 1e-6), 0.0, 1.0)
+    return np.stack([np.broadcast_to(out[name], at.y.shape) for name in TERMS]).astype(np.float32)
+
+
+def _beam(seen: Optics, view: View, at: State) -> Floats:
+    """Transmittance of the direct beam; by reciprocity the way up, exp(-tau / mu), tells it."""
+    ratio = np.cos(np.radians(view.zenith)) / np.cos(np.radians(at.sza))
+    return np.asarray(seen.transmittance_up_direct**ratio)
+
+
+def _relative_light(
+    terms: Float32s, surface: Float32s, shadow: Float32s | None, terrain: TerrainRows | None
+) -> Float32s:
+    """Light on each 60 m cell over that on level, open ground, to first order."""
+    if shadow is None and terrain is None:
+        return np.ones_like(surface)
+    y, x = (_CELL * (np.arange(n) + 0.5) for n in surface.shape)
+    # The share of the beam changes little with height; the middle level speaks for all.
+    names = [TERMS.index(name) for name in ("beam", "sky", "circumsolar")]
+    beam, sky, ring = from_nodes(terms[names, terms.shape[1] // 2], NODE_STEP, y, x)
+    lit = np.ones_like(surface) if shadow is None else 1 - shadow
+    if terrain is None:
+        light = lit * (beam + sky * ring) + sky * (1 - ring)
+    else:
+        lit = lit * (1 - terrain.shaded) * terrain.illumination
+        light = lit * (beam + sky * ring) + sky * (1 - ring) * terrain.sky_view
+        light += (beam + sky) * (1 - terrain.sky_view) * surface
+    return np.asarray(light / (beam + sky), dtype=np.float32)

@@ -2,8 +2,15 @@
 
 The satellite flies south along a straight track. Twelve detectors lie side by side across it,
 each looking at 24 km; odd ones look ahead of nadir, even ones behind, by an angle that grows in
-the order in which the bands lie on the focal plane. In each of the two sets the direction to the
-satellite is a linear function of position (as a vector ``tan(zenith) * (sin, cos)(azimuth)``).
+the order in which the bands lie on the focal plane: what lies above the ground is seen by each
+band against another spot of it. In each of the two sets the direction to the satellite is a
+linear function of position (as a vector ``tan(zenith) * (sin, cos)(azimuth)``).
+
+References
+----------
+ESA, Sentinel-2 User Handbook (2015), the inter-band delays; Frantz, D. et al. (2018): Improvement
+of the Fmask algorithm for Sentinel-2 images, doi:10.1016/j.rse.2018.04.046, which uses the
+parallax of B07, B08 and B8A.
 """
 
 from __future__ import annotations
@@ -30,8 +37,9 @@ __all__ = ["TIE_STEP", "View", "Viewing", "sun_at", "swath_edge"]
 
 #: Distance of the tie points of the angle grids in the metadata. [m]
 TIE_STEP: Final = 5000.0
-#: Flight direction from north over east. [degree] Descending orbit of 98.6 degrees, mid latitudes.
-HEADING: Final = 193.2
+#: Flight direction from north over east, as the grids of two real products at 44 degrees north and
+#: 28 degrees south have it. [degree]
+HEADING: Final = 194.4
 #: Height of the satellite, shrunk so that a flat Earth gives the true incidence angle. [m]
 _HEIGHT: Final = 786_000.0 / (1 + 786.0 / 6371.0)
 #: Ground width seen by a detector, and how far neighbours overlap. [m] From real angle grids.
@@ -39,10 +47,16 @@ _DETECTOR: Final = 24_170.0
 _OVERLAP: Final = 1_100.0
 #: Distance of the image's centre from the ground track: the edge of detectors 8 and 9. [m]
 _OFFSET: Final = 2 * _DETECTOR
-#: Angles ahead of or behind nadir. [degree] Their order is that of the mean zeniths of products.
-_STAGGER: Final[dict[str, float]] = {
-    "b02": 0.60, "b08": 0.75, "b03": 0.85, "b10": 1.00, "b04": 1.05, "b05": 1.20, "b11": 1.30,
-    "b06": 1.35, "b07": 1.45, "b8a": 1.60, "b12": 1.65, "b01": 1.75, "b09": 1.85,
+#: Tangent of the angle between B02 and nadir, ahead or behind: half of what separates odd from even
+#: detectors in real angle grids, 19.1e-3 there.
+_STAGGER: Final = 9.53e-3
+#: Tangent of the angle of each band beyond B02. Means of odd and even detectors of a real product
+#: of baseline 05.10; the handbook's delays after B02 (0.264 s for B08 to 2.586 s for B09) times
+#: 9.4e-3 per second agree within 2 %.
+_PARALLAX: Final[dict[str, float]] = {
+    "b02": 0.0, "b08": 2.46e-3, "b03": 4.93e-3, "b10": 8.14e-3, "b04": 9.46e-3, "b05": 11.94e-3,
+    "b11": 14.03e-3, "b06": 14.41e-3, "b07": 16.88e-3, "b8a": 19.36e-3, "b12": 19.94e-3,
+    "b01": 21.87e-3, "b09": 24.40e-3,
 }  # fmt: skip
 #: Shift of detector edges from band to band. [m]
 _EDGE_SHIFT: Final = 40.0
@@ -102,6 +116,15 @@ class Viewing:
         inside = (distance >= start - _OVERLAP / 2) & (distance < start + _DETECTOR + _OVERLAP / 2)
         return np.asarray(inside & (distance <= self.edge))
 
+    def strip(self, band: str, detector: int) -> tuple[float, float]:
+        """Distances from the ground track between which `detector` names a detector. [m].
+
+        The outermost detectors reach as far as anybody asks.
+        """
+        low = (detector - 7) * _DETECTOR + self._shift(band) if detector > 1 else -np.inf
+        high = (detector - 6) * _DETECTOR + self._shift(band) if detector < 12 else np.inf
+        return low, min(high, self.edge)
+
     def beside(self, band: str, detector: int, y: Floats, x: Floats) -> Floats:
         """Distance of points from the middle of what a detector sees. [m]."""
         middle = (detector - 6.5) * _DETECTOR + self._shift(band)
@@ -130,7 +153,7 @@ class Viewing:
     def _vector(self, band: str, y: Floats, x: Floats, *, odd: bool) -> tuple[Floats, Floats]:
         across, along = np.radians(HEADING - 90.0), np.radians(HEADING)
         side = -self.distance(y, x) / _HEIGHT
-        ahead = np.tan(np.radians(_STAGGER[band])) * (1.0 if odd else -1.0)
+        ahead = (_STAGGER + _PARALLAX[band]) * (1.0 if odd else -1.0)
         east = side * np.sin(across) + ahead * np.sin(along)
         north = side * np.cos(across) + ahead * np.cos(along)
         return np.asarray(east), np.asarray(north)

@@ -119,6 +119,13 @@ class Identity:
         """Identifier of the datatake."""
         return f"G{self.sensor}_{self.start}_{self.absolute_orbit:06d}_N{self.baseline}"
 
+    def mask_id(self, kind: str, band: str) -> str:
+        """Full identifier of a polygon mask; ``kind`` such as ``CLOUDS``, ``band`` ESA's."""
+        return (
+            f"{self.sensor}_OPER_MSK_{kind}_2APS_{self.created:%Y%m%dT%H%M%S}"
+            f"_A{self.absolute_orbit:06d}_T{self.tile}_{band}_MSIL1C"
+        )
+
     def image(self, band: str) -> str:
         """Path of an image inside the product, without suffix; ``band`` in ESA's spelling."""
         return f"GRANULE/{self.granule}/IMG_DATA/T{self.tile}_{self.start}_{band}"

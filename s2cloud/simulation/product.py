@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -13,21 +13,24 @@ from s2cloud.io.urls import join_url, transport_options
 from s2cloud.model.bands import BAND_INFO, BANDS
 from s2cloud.model.errors import UsageError
 from s2cloud.physics import lut
-from s2cloud.physics.atmosphere import surface_pressure
+from s2cloud.physics.aerosols import AEROSOL_MODELS
+from s2cloud.physics.gases import B09_LAWS
 from s2cloud.simulation.auxiliary import forecasts
-from s2cloud.simulation.forward import ENVIRONMENT_RANGE, NODE_STEP, state
 from s2cloud.simulation.geometry import Viewing, swath_edge
+from s2cloud.simulation.gml import polygon_masks
 from s2cloud.simulation.identity import identity
 from s2cloud.simulation.jp2 import encode_image, encode_mask, true_colour
+from s2cloud.simulation.optics import aerosol_of, scene_optics
 from s2cloud.simulation.product_metadata import (
     checksum,
     datastrip_metadata,
     manifest,
     product_metadata,
 )
-from s2cloud.simulation.raster import block_mean, from_nodes
+from s2cloud.simulation.raster import block_mean
 from s2cloud.simulation.recipes import recipe
 from s2cloud.simulation.scene import Scene, make_scene
+from s2cloud.simulation.state import SCALE_HEIGHT, column_maps, state
 from s2cloud.simulation.tile_metadata import Shares, tile_metadata
 from s2cloud.simulation.tiling import tile_grid
 from s2cloud.simulation.truth import Truth
@@ -40,14 +43,24 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from s2cloud.io.stores import Store
+    from s2cloud.model.bands import Sensor
     from s2cloud.model.grid import Grid
+    from s2cloud.physics.aerosols import AerosolModel
+    from s2cloud.physics.gases import B09Law
+    from s2cloud.simulation.forward import OpticsSource
     from s2cloud.simulation.identity import Identity
+    from s2cloud.simulation.state import State
 
-__all__ = ["SimulatedProduct", "simulate_l1c"]
+__all__ = ["SimulatedProduct", "Transfer", "simulate_l1c"]
+
+#: Where the scattering comes from: the tables of the package or the solver itself.
+Transfer = Literal["tables", "direct"]
 
 #: Bands worked on at a time; each holds up to 0.8 GB of a full tile.
 _JOBS: Final = 2
 _FULL_TILE: Final = 10980
+#: Lowest sun for which a flat Earth will do. [degree]
+_MAX_SZA: Final = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,9 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
     aot550: float = 0.15,
     tcwv: float = 18.0,
     tco3: float = 320.0,
-    aerosol: str = "continental",
+    aerosol: str | AerosolModel = "continental",
+    rt: Transfer | None = None,
+    b09_law: B09Law = "6sv",
     baseline: str = "05.11",
     seed: int = 1,
     sza: float | None = None,
@@ -101,30 +116,42 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
         Rows and columns at 10 m, a multiple of 6 from 96 to 10980. The image is the upper left
         part of the tile.
     scene
-        ``mixed`` (clouds, shadows, cirrus), ``clear``, ``vegetation`` or ``snow``.
+        What the landscape and the sky look like, one of `s2cloud.simulation.recipes.SCENES`.
     sensor
         ``S2A``, ``S2B`` or ``S2C``.
     date
         Start of sensing, UTC.
     tile
-        MGRS tile.
+        MGRS tile, of either hemisphere.
     aot550
-        Mean aerosol optical thickness at 550 nm; it varies by 25 % across the image. [1]
+        Mean aerosol optical thickness at 550 nm above ground at `elevation`; it varies by 25 %
+        across the image, and thins with a scale height of 2 km where relief rises higher. [1]
     tcwv
-        Mean total column water vapour; it varies by 15 %. [kg m-2]
+        Mean total column water vapour, likewise; it varies by 15 %. [kg m-2]
     tco3
         Total column ozone. [DU]
     aerosol
-        Name of the aerosol model.
+        Name of an aerosol model, a mixture by volume such as ``continental:0.6+maritime:0.4`` of
+        models or of their components (see `s2cloud.simulation.optics.aerosol_of`), or any
+        `s2cloud.physics.aerosols.AerosolModel`.
+    rt
+        Where the scattering comes from. ``tables``: the tables of the package, which the
+        processor uses too. ``direct``: runs of the radiative-transfer solver for this scene,
+        which need ``s2cloud[lut]`` and take 17 s for a new aerosol and 20 s for each level of
+        elevation (one on a plane, two on gentle ground, four in mountains). They are kept in the
+        user's cache folder for scenes of like sun, view and atmosphere. By default tables for
+        the models of the package, direct for any other aerosol.
+    b09_law
+        Law of water vapour in B09, one of `s2cloud.physics.gases.B09_LAWS`.
     baseline
-        Processing baseline to imitate. It decides the radiometric offset, the kind of masks, and
-        the index of the image files.
+        Processing baseline to imitate. It decides the radiometric offset, the kind of masks, the
+        forecasts that come along, and the index of the image files.
     seed
         Seed of all randomness: the same arguments give the same bytes.
     sza
         Zenith of the sun at the centre; by default that of place and time. [degree]
     elevation
-        Height of the flat ground above mean sea level. [m]
+        Height above mean sea level that the scene's own relief is counted from. [m]
     nodata_fraction
         Share of the image beyond the eastern edge of the swath. [1]
     storage_options
@@ -137,7 +164,7 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
     Raises
     ------
     UsageError
-        If an argument is not understood.
+        If an argument is not understood, or ``direct`` is asked for without the solver.
 
     Notes
     -----
@@ -158,14 +185,38 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
         )
     if not 0.0 <= nodata_fraction < 1.0:
         raise UsageError("no such share", where=f"nodata_fraction={nodata_fraction}")
+    if b09_law not in B09_LAWS:
+        raise UsageError(
+            "no such water-vapour law of B09",
+            where=repr(b09_law),
+            expected="one of " + ", ".join(B09_LAWS),
+        )
     product = identity(sensor, tile, baseline, date)
+    kinds = recipe(scene)
+    model = aerosol_of(aerosol) if isinstance(aerosol, str) else aerosol
+    transfer = _transfer(rt, model)
     grid = tile_grid(product.tile, size)
     viewing = Viewing.of(grid, swath_edge(grid.scaled(6), nodata_fraction))
-    pressure = float(surface_pressure(elevation))
-    at = state(grid, product.time, aot550=aot550, tcwv=tcwv, tco3=tco3, pressure=pressure, sza=sza)
-    made = make_scene(
-        grid, recipe(scene), product.sensor, lut.load(product.sensor, aerosol), at, viewing, seed
+    at = state(
+        grid,
+        product.time,
+        aot550=aot550,
+        tcwv=tcwv,
+        tco3=tco3,
+        elevation=elevation,
+        sza=sza,
+        b09_law=b09_law,
     )
+    if at.sza.max() > _MAX_SZA:
+        raise UsageError(
+            "the sun stands too low",
+            where=f"{product.tile} at {product.time:%Y-%m-%d %H:%M} UTC",
+            expected=f"a zenith up to {_MAX_SZA:g} degrees",
+            found=f"{at.sza.max():.1f}",
+            fix="another date, or sza",
+        )
+    optics = _optics(transfer, product.sensor, model, at, viewing)
+    made = make_scene(grid, kinds, product.sensor, optics, at, viewing, seed)
     root = str(destination)
     store = open_store(join_url(root, f"{product.name}.SAFE"), storage_options)
     address = join_url(root, f"{product.name}.truth.zarr")
@@ -174,25 +225,33 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
         {
             "scene": scene,
             "seed": seed,
-            "aerosol": aerosol,
+            "aerosol": model.name,
+            "aerosol_volume": {part.name: share for part, share in model.parts},
+            "radiative_transfer": transfer,
+            "b09_law": b09_law,
             "aot550": aot550,
             "tcwv": tcwv,
             "tco3": tco3,
-            "pressure": pressure,
+            "pressure": at.pressure,
+            "column_scale_height": SCALE_HEIGHT,
             "elevation": elevation,
             "sensor": product.sensor,
             "product": product.name,
-            "environment": f"exp(-distance / {ENVIRONMENT_RANGE:g} m) of the 60 m surface",
+            "environment": "6S environment functions of molecules and of aerosol",
             "crs": grid.crs,
         }
     )
     writer = _Writer(store, product, {})
     shares = _write_masks(writer, truth, made)
     _write_images(writer, truth, made)
-    centres = 60.0 * (np.arange(size // 6) + 0.5)
-    truth.atmosphere(*(from_nodes(a, NODE_STEP, centres, centres) for a in (at.aot550, at.tcwv)))
+    ground = made.relief.inner
+    columns = column_maps(at, ground.shape, ground)
+    truth.atmosphere(*columns)
+    truth.terrain(made.relief)
     truth.finish()
-    for name, data in forecasts(product, grid, aot550, tcwv, tco3, elevation).items():
+    means = (float(np.mean(a, dtype=np.float64)) for a in (*columns, ground))
+    aot_mean, tcwv_mean, height = means
+    for name, data in forecasts(product, grid, aot_mean, tcwv_mean, tco3, height).items():
         writer.write(f"GRANULE/{product.granule}/AUX_DATA/{name}", data)
     metadata = tile_metadata(product, grid, viewing, sza, shares)
     writer.write(f"GRANULE/{product.granule}/MTD_TL.xml", metadata)
@@ -201,6 +260,33 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
     # Written last: a product without its manifest is not complete.
     store.write("manifest.safe", manifest(product, grid, dict(sorted(writer.files.items()))))
     return SimulatedProduct(store.uri, truth.uri, product.granule, product.name)
+
+
+def _transfer(rt: Transfer | None, model: AerosolModel) -> Transfer:
+    """Way of the radiative transfer, checked against the aerosol."""
+    shipped = AEROSOL_MODELS.get(model.name) == model
+    if rt not in (None, *get_args(Transfer)):
+        raise UsageError(
+            "no such radiative transfer",
+            where=repr(rt),
+            expected="one of " + ", ".join(get_args(Transfer)),
+        )
+    if rt == "tables" and not shipped:
+        raise UsageError(
+            "no table of this aerosol",
+            where=repr(model.name),
+            expected="one of " + ", ".join(AEROSOL_MODELS),
+            fix="rt='direct'",
+        )
+    return rt or ("tables" if shipped else "direct")
+
+
+def _optics(
+    transfer: Transfer, sensor: Sensor, model: AerosolModel, at: State, viewing: Viewing
+) -> OpticsSource:
+    if transfer == "tables":
+        return lut.load(sensor, model.name)
+    return scene_optics(sensor, model, at, viewing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +339,13 @@ def _write_masks(writer: _Writer, truth: Truth, scene: Scene) -> Shares:
     product, grid = writer.product, scene.grid
     classes = scene.classes()
     truth.classes(classes.scl, classes.masks)
-    if product.masks_are_rasters:
-        layers = [block_mean(classes.masks[name], 3) > 0.3 for name in ("cloud", "cirrus", "snow")]
-        opaque, cirrus, snow = layers
+    layers = [block_mean(classes.masks[name], 3) > 0.3 for name in ("cloud", "cirrus", "snow")]
+    opaque, cirrus, snow = layers
+    if not product.masks_are_rasters:
+        found = {"OPAQUE": opaque, "CIRRUS": cirrus & ~opaque}
+        for name, data in polygon_masks(product, grid, scene.viewing, found):
+            writer.write(product.quality(name), data)
+    else:
         stacked = np.stack([opaque, cirrus & ~opaque, snow]).astype(np.uint8)
         data = encode_mask(stacked, grid.scaled(6), 60)
         writer.write(product.quality("MSK_CLASSI_B00.jp2"), data)

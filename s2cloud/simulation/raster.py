@@ -1,4 +1,4 @@
-"""Small raster tools: strips, bilinear magnification, means over blocks."""
+"""Small raster tools: strips, bilinear magnification, means over blocks, overlap of grids."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from s2cloud.model.errors import InputError
+from s2cloud.model.grid import grid_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
+    import xarray as xr
 
     Float32s = npt.NDArray[np.float32]
 
-__all__ = ["STRIP", "block_mean", "from_nodes", "magnified", "strips"]
+__all__ = ["STRIP", "block_mean", "from_nodes", "magnified", "overlap", "strips"]
 
 #: Rows of the 10 m grid worked on at a time; part of what makes a seed reproducible.
 STRIP: Final = 240
@@ -78,7 +82,9 @@ def block_mean(field: npt.NDArray[Any], factor: int) -> Float32s:
     return mean
 
 
-def from_nodes(nodes: npt.NDArray[Any], step: float, y: Float32s, x: Float32s) -> Float32s:
+def from_nodes(
+    nodes: npt.NDArray[Any], step: float, y: npt.NDArray[Any], x: npt.NDArray[Any]
+) -> Float32s:
     """Bilinear interpolation from nodes at multiples of ``step``.
 
     Parameters
@@ -106,3 +112,46 @@ def from_nodes(nodes: npt.NDArray[Any], step: float, y: Float32s, x: Float32s) -
         low = np.take(out, first, axis=axis)
         out = low + weight * (np.take(out, second, axis=axis) - low)
     return out
+
+
+def overlap(
+    reference: xr.DataArray, found: xr.DataArray, factor: int, slack: float = 0.01
+) -> tuple[slice, ...]:
+    """Part of a reference, made coarser, that a result covers.
+
+    Parameters
+    ----------
+    reference, found
+        With coordinates of the pixel centres.
+    factor
+        Pixels of the reference along one side of a pixel of the result.
+    slack
+        How far the grids may be apart. [pixel]
+
+    Returns
+    -------
+    tuple of slice
+        Rows and columns of the coarser reference.
+
+    Raises
+    ------
+    InputError
+        If the result is not a part of the reference.
+    """
+    whole, part = grid_of(reference).scaled(factor), grid_of(found)
+    row = (whole.uly - part.uly) / whole.pixel_size
+    column = (part.ulx - whole.ulx) / whole.pixel_size
+    first = (round(row), round(column))
+    fits = abs(row - first[0]) <= slack and abs(column - first[1]) <= slack
+    inside = min(first) >= 0 and all(
+        a + n <= m for a, n, m in zip(first, part.shape, whole.shape, strict=True)
+    )
+    if not (fits and inside and abs(part.pixel_size / whole.pixel_size - 1) < 0.01):
+        raise InputError(
+            "result and truth lie on different grids",
+            where=str(found.name),
+            expected=f"a part of {whole.bounds}",
+            found=str(part.bounds),
+            fix="compare with the truth of the same product",
+        )
+    return tuple(slice(a, a + n) for a, n in zip(first, part.shape, strict=True))

@@ -1,4 +1,4 @@
-"""A scene: landscape, clouds and atmosphere put together, seen band by band."""
+"""A scene: landscape, relief, clouds and atmosphere put together, seen band by band."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ import numpy as np
 from s2cloud.model.bands import BAND_INDEX, BAND_INFO
 from s2cloud.model.schema import SCL
 from s2cloud.physics.angles import airmass
-from s2cloud.simulation.clouds import CIRRUS_LIMIT, Gas, above_cirrus, above_cloud, clouds
-from s2cloud.simulation.forward import band_atmosphere, environment, toa_rows
-from s2cloud.simulation.landscape import TEXTURE_UNIT, landscape, reflectance_rows
+from s2cloud.simulation.cloud_optics import (
+    CIRRUS_LIMIT,
+    Gas,
+    above_cirrus,
+    above_cloud,
+    beam_taken,
+    reflecting,
+)
+from s2cloud.simulation.clouds import clouds
+from s2cloud.simulation.forward import band_atmosphere, toa_rows
+from s2cloud.simulation.landscape import landscape, reflectance_rows
 from s2cloud.simulation.raster import STRIP, block_mean, magnified, strips
+from s2cloud.simulation.relief import TerrainRows, relief
+from s2cloud.simulation.sight import Rays, Sight
+from s2cloud.simulation.state import NODE_STEP
 from s2cloud.simulation.surfaces import surfaces
 from s2cloud.simulation.truth import stored_reflectance
 
@@ -22,12 +33,13 @@ if TYPE_CHECKING:
 
     from s2cloud.model.bands import Sensor
     from s2cloud.model.grid import Grid
-    from s2cloud.physics.lut import LookUpTable
     from s2cloud.simulation.clouds import Clouds
-    from s2cloud.simulation.forward import State
+    from s2cloud.simulation.forward import OpticsSource
     from s2cloud.simulation.geometry import Viewing
     from s2cloud.simulation.landscape import Landscape
     from s2cloud.simulation.recipes import Recipe
+    from s2cloud.simulation.relief import Relief, Terrain
+    from s2cloud.simulation.state import State
     from s2cloud.simulation.surfaces import Surfaces
 
     Float32s = npt.NDArray[np.float32]
@@ -41,10 +53,16 @@ _TEXTURE: Final[dict[str, tuple[float, float, float]]] = {
     "b8a": (1.3, 4, 0.35), "b09": (0.8, 3, 0.25), "b10": (0.2, 2, 0.10), "b11": (1.2, 4, 0.35),
     "b12": (1.2, 4, 0.35),
 }  # fmt: skip
-#: Cover from which on a pixel counts as cloud, as shadow, and as free of either.
-_CLOUD_LIMIT: Final = 0.30
+#: Reflectance of clouds, share of the beam taken by them and by terrain, from which on a pixel
+#: counts as cloud, as shadow, as terrain shadow; and those below which it is clear.
+_CLOUD_LIMIT: Final = 0.12
 _SHADOW_LIMIT: Final = 0.30
-_CLEAR_LIMIT: Final = 0.004
+_TERRAIN_LIMIT: Final = 0.50
+_CLEAR_CLOUD: Final = 0.002
+_CLEAR_SHADOW: Final = 0.01
+_CLEAR_CIRRUS: Final = 0.0005
+#: Band whose view of clouds is the truth.
+_REFERENCE: Final = "b02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +74,8 @@ class Classes:
     scl
         Class by the codes of the scene classification.
     masks
-        ``cloud``, ``shadow``, ``cirrus``, ``snow``; ``clear`` where none of the first three
-        changes a pixel noticeably.
+        ``cloud``, ``shadow``, ``cirrus``, ``snow``, ``terrain_shadow``; ``clear`` where neither
+        clouds nor shadows change a pixel noticeably. Clouds lie where B02 sees them.
     valid
         Where there is data.
     """
@@ -75,17 +93,24 @@ class Scene:
     ----------
     grid
         The 10 m grid.
-    land, sky, materials, table, at, viewing, gas
-        Landscape, clouds, surfaces, look-up table, atmosphere, view, gases above clouds.
+    land, relief, terrain, sky
+        Landscape; relief, and how the sun lights it, None on a plane; clouds.
+    shadow
+        Share of the direct beam taken by clouds, in 255ths on the 20 m grid; None without clouds.
+    materials, table, at, viewing, gas
+        Surfaces, scattering, atmosphere, view, gases above clouds.
     seed
         Seed of the noise.
     """
 
     grid: Grid
     land: Landscape
+    relief: Relief
+    terrain: Terrain | None
     sky: Clouds
+    shadow: npt.NDArray[np.uint8] | None
     materials: Surfaces
-    table: LookUpTable
+    table: OpticsSource
     at: State
     viewing: Viewing
     gas: Gas
@@ -121,16 +146,20 @@ class Scene:
             at = slice(rows.start // cells, rows.stop // cells)
             coarse[at] = block_mean(part, cells)
         atmosphere = band_atmosphere(
-            band, self.gas.sensor, self.table, self.at, self.viewing, environment(coarse)
-        )
+            band, self.gas.sensor, self.table, self.at, self.viewing, coarse,
+            shadow=self._shadow_rows(6, slice(0, coarse.shape[0])), terrain=self._terrain_60m(),
+        )  # fmt: skip
+        layers, cirrus = self._sights(band)
         counts = np.empty(shape, dtype=np.uint16)
         for number, rows in enumerate(strips(shape[0], STRIP // factor)):
             # From the stored integers, so that the truth is exactly what was seen.
             ground = surface[rows].astype(np.float32) * np.float32(1e-4) - np.float32(0.1)
             detector = self._detector_rows(band, factor, rows)
-            shadow = self._fraction(self.sky.shadow, factor, rows)
-            toa = toa_rows(ground, atmosphere, detector % 2 == 1, shadow, rows, band)
-            toa = self._below_clouds(toa, band, factor, rows)
+            odd = detector % 2 == 1
+            shadow = self._shadow_rows(factor, rows)
+            terrain = None if self.terrain is None else self.terrain.rows(factor, rows)
+            toa = toa_rows(ground, atmosphere, odd, shadow, rows, band, terrain)
+            toa = self._below_clouds(toa, band, layers, cirrus, odd, rows)
             rng = np.random.default_rng([self.seed, 3, BAND_INDEX[band], number])
             counts[rows] = _digitised(toa, offset, noise, rng)
             missing = detector == 0
@@ -152,25 +181,39 @@ class Scene:
         """True classes on the 20 m grid."""
         scl = self.materials.scl[self._dominant()]
         valid = self.detectors("b05") > 0
-        masks = {"snow": (scl == SCL.SNOW_ICE) & valid}
-        clear = valid.copy()
-        for name, field, limit in (
-            ("cloud", self.sky.cover, _CLOUD_LIMIT),
-            ("shadow", self.sky.shadow, _SHADOW_LIMIT),
-        ):
-            fraction = self._fraction(field, 2, slice(0, scl.shape[0]))
-            cover = np.zeros(scl.shape, np.float32) if fraction is None else fraction
-            masks[name] = (cover > limit) & valid
-            clear &= cover < _CLEAR_LIMIT
-        thin = np.zeros(scl.shape, dtype=np.float32)
-        if self.sky.cirrus is not None:
-            thin = magnified(self.sky.cirrus, 3, slice(0, self.sky.cirrus.shape[0]))
-        masks["cirrus"] = (thin > CIRRUS_LIMIT) & valid & ~masks["cloud"]
-        masks["shadow"] &= ~masks["cloud"]
-        masks["clear"] = clear & (thin < _CLEAR_LIMIT / 10)
-        masks["snow"] &= ~masks["cloud"]
+        names = ("cloud", "shadow", "cirrus", "terrain_shadow", "clear")
+        masks = {name: np.zeros(scl.shape, dtype=np.bool_) for name in names}
+        layers, veil = self._sights(_REFERENCE)
+        for rows in strips(scl.shape[0], STRIP // 2):
+            odd = self._detector_rows(_REFERENCE, 2, rows) % 2 == 1
+            clear = np.ones(odd.shape, dtype=np.bool_)
+            passing = np.ones(odd.shape, dtype=np.float32)
+            for layer in layers:
+                thickness, _ = layer.rows(2, rows, odd)
+                passing *= 1 - reflecting(thickness)
+            masks["cloud"][rows] = passing < 1 - _CLOUD_LIMIT
+            clear &= passing > 1 - _CLEAR_CLOUD
+            shadow = self._shadow_rows(2, rows)
+            if shadow is not None:
+                masks["shadow"][rows] = shadow > _SHADOW_LIMIT
+                clear &= shadow < _CLEAR_SHADOW
+            if veil is not None:
+                thickness, _ = veil.rows(2, rows, odd)
+                masks["cirrus"][rows] = reflecting(thickness) > CIRRUS_LIMIT
+                clear &= reflecting(thickness) < _CLEAR_CIRRUS
+            if self.terrain is not None:
+                terrain = self.terrain.rows(2, rows)
+                dark = (terrain.shaded > _TERRAIN_LIMIT) | (terrain.illumination <= 0)
+                masks["terrain_shadow"][rows] = dark
+                clear &= (terrain.shaded < _CLEAR_SHADOW) & ~dark
+            masks["clear"][rows] = clear
+        masks["snow"] = scl == SCL.SNOW_ICE
+        for name in ("shadow", "cirrus", "terrain_shadow", "snow"):
+            masks[name] &= ~masks["cloud"]
+        masks = {name: mask & valid for name, mask in masks.items()}
         # Clouds hide everything, cirrus shows what lies below but is a class of its own.
         for name, code in (
+            ("terrain_shadow", SCL.CAST_SHADOW),
             ("shadow", SCL.CLOUD_SHADOW),
             ("cirrus", SCL.THIN_CIRRUS),
             ("cloud", SCL.CLOUD_HIGH_PROBABILITY),
@@ -179,25 +222,56 @@ class Scene:
         scl[~valid] = SCL.NO_DATA
         return Classes(scl, masks, valid)
 
-    def _below_clouds(self, toa: Float32s, band: str, factor: int, rows: slice) -> Float32s:
-        cover = self._fraction(self.sky.cover, factor, rows)
-        if cover is not None and cover.any():
-            own = slice(rows.start * factor, rows.stop * factor)
-            texture = block_mean(self.land.texture[own], factor) * np.float32(TEXTURE_UNIT)
-            toa = above_cloud(toa, cover, texture, band, self.gas)
-        if self.sky.cirrus is not None:
-            cells = 6 // factor
-            thin = magnified(self.sky.cirrus, cells, slice(rows.start // cells, rows.stop // cells))
-            toa = above_cirrus(toa, thin, band, self.gas)
+    def _sights(self, band: str) -> tuple[list[Sight], Sight | None]:
+        """Layers of cloud and cirrus as a band sees them."""
+        rays = Rays.of_view(self.viewing, band, self.at.y, self.at.x, NODE_STEP)
+        ground, veil = self.sky.ground, self.sky.cirrus
+        layers = [Sight(layer, rays, ground) for layer in self.sky.layers]
+        return layers, None if veil is None else Sight(veil, rays, ground)
+
+    def _below_clouds(
+        self,
+        toa: Float32s,
+        band: str,
+        layers: list[Sight],
+        cirrus: Sight | None,
+        odd: npt.NDArray[np.bool_],
+        rows: slice,
+    ) -> Float32s:
+        factor = BAND_INFO[band].resolution // 10
+        azimuth = np.radians(self._centre(self.at.saa))
+        sunward = (-float(np.cos(azimuth)), float(np.sin(azimuth)))
+        for sight in layers:
+            seen = sight.rows(factor, rows, odd, sunward)
+            if seen[0].any():
+                toa = above_cloud(toa, *seen, sight.layer, band, self.gas)
+        if cirrus is not None:
+            thickness, _ = cirrus.rows(factor, rows, odd)
+            if thickness.any():
+                toa = above_cirrus(toa, thickness, cirrus.layer, band, self.gas)
         return toa
 
-    def _fraction(
-        self, field: npt.NDArray[np.uint8] | None, factor: int, rows: slice
-    ) -> Float32s | None:
-        if field is None:
+    def _shadow_rows(self, factor: int, rows: slice) -> Float32s | None:
+        """Share of the direct beam that clouds take, on some rows of a band."""
+        if self.shadow is None:
             return None
-        part = field[rows.start * factor : rows.stop * factor]
-        return block_mean(part, factor) * np.float32(1 / 255)
+        unit = np.float32(1 / 255)
+        if factor == 1:
+            return magnified(self.shadow, 2, slice(rows.start // 2, rows.stop // 2)) * unit
+        own = slice(rows.start * factor // 2, rows.stop * factor // 2)
+        return block_mean(self.shadow[own], factor // 2) * unit
+
+    def _terrain_60m(self) -> TerrainRows | None:
+        if self.terrain is None:
+            return None
+        steps = strips(self.grid.height // 6, STRIP // 6)
+        parts = [self.terrain.rows(6, rows) for rows in steps]
+        names = ("elevation", "illumination", "sky_view", "shaded")
+        return TerrainRows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+    @staticmethod
+    def _centre(nodes: npt.NDArray[np.float64]) -> float:
+        return float(nodes[tuple(n // 2 for n in nodes.shape)])
 
     def _detector_rows(self, band: str, factor: int, rows: slice) -> npt.NDArray[np.uint8]:
         grid = self.grid.scaled(factor)
@@ -213,7 +287,7 @@ def make_scene(
     grid: Grid,
     recipe: Recipe,
     sensor: Sensor,
-    table: LookUpTable,
+    table: OpticsSource,
     at: State,
     viewing: Viewing,
     seed: int,
@@ -229,7 +303,7 @@ def make_scene(
     sensor
         Instrument.
     table
-        Look-up table of the aerosol.
+        Scattering of the atmosphere: a look-up table or runs of a solver.
     at
         Atmosphere and sun.
     viewing
@@ -242,13 +316,33 @@ def make_scene(
     Scene
     """
     materials = surfaces(sensor)
+    ground = relief(grid, recipe, seed, elevation=at.elevation)
+    land = landscape(ground, recipe, materials, seed)
+    sky = clouds(ground, recipe, seed)
     middle = tuple(n // 2 for n in at.sza.shape)
-    sza, saa = float(at.sza[middle]), float(at.saa[middle])
-    gas = Gas(sensor, float(airmass(sza, 4.0)), float(at.tcwv.mean()), at.tco3)
-    size = grid.height
-    land = landscape(size, recipe, materials, seed)
-    sky = clouds(size, recipe, sza, saa, seed)
-    return Scene(grid, land, sky, materials, table, at, viewing, gas, seed)
+    sza = float(at.sza[middle])
+    gas = Gas(
+        sensor, float(airmass(sza, 4.0)), float(at.tcwv.mean()), at.tco3, at.elevation, at.b09_law
+    )
+    terrain = None if ground.flat else ground.lit(at.sza, at.saa, NODE_STEP)
+    shadow = _cloud_shadow(sky, at) if sky.layers else None
+    return Scene(grid, land, ground, terrain, sky, shadow, materials, table, at, viewing, gas, seed)
+
+
+def _cloud_shadow(sky: Clouds, at: State) -> npt.NDArray[np.uint8]:
+    """Share of the direct beam that clouds take, in 255ths on the 20 m grid."""
+    rays = Rays.of_sun(at.sza, at.saa, NODE_STEP)
+    size = 3 * sky.ground.shape[0]
+    cos_sza = float(np.cos(np.radians(at.sza)).mean())
+    out = np.empty((size, size), dtype=np.uint8)
+    sights = [Sight(layer, rays, sky.ground) for layer in sky.layers]
+    for rows in strips(size, STRIP // 2):
+        left = np.ones((rows.stop - rows.start, size), dtype=np.float32)
+        for sight in sights:
+            thickness, _ = sight.rows(2, rows)
+            left *= 1 - beam_taken(thickness, cos_sza)
+        out[rows] = np.rint(255 * (1 - left))
+    return out
 
 
 def _digitised(

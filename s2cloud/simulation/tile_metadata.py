@@ -9,6 +9,7 @@ import numpy as np
 
 from s2cloud.model.bands import BAND_INFO, BANDS
 from s2cloud.simulation.geometry import TIE_STEP, sun_at
+from s2cloud.simulation.gml import POLYGON_KINDS
 from s2cloud.simulation.xml import add, iso, root, text
 
 if TYPE_CHECKING:
@@ -157,6 +158,13 @@ def _quality(tile: Element, product: Identity, shares: Shares) -> None:
                 add(masks, "MASK_FILENAME", path, bandId=info.index, type=kind)
         path = product.quality("MSK_CLASSI_B00.jp2")
         add(masks, "MASK_FILENAME", path, type="MSK_CLASSI")
+    else:
+        for band in BANDS:
+            info = BAND_INFO[band]
+            for kind in POLYGON_KINDS:
+                path = product.quality(f"MSK_{kind}_{info.esa_name}.gml")
+                add(masks, "MASK_FILENAME", path, bandId=info.index, type=f"MSK_{kind}")
+        add(masks, "MASK_FILENAME", product.quality("MSK_CLOUDS_B00.gml"), type="MSK_CLOUDS")
     add(quality, "PVI_FILENAME", product.quality(f"T{product.tile}_{product.start}_PVI.jp2"))
 
 

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
     from s2cloud.model.bands import Resolution
     from s2cloud.model.grid import Grid
+    from s2cloud.simulation.relief import Relief
 
-__all__ = ["MASK_PATH", "Truth", "stored_reflectance"]
+__all__ = ["MASK_PATH", "TERRAIN_PATH", "Truth", "stored_reflectance"]
 
-#: Node of the masks that a product does not have: ``cloud``, ``shadow``, ``cirrus``, ``clear``.
+#: Node of the masks that a product does not have: ``cloud``, ``shadow``, ``cirrus``, ``snow``,
+#: ``clear`` and ``terrain_shadow``.
 MASK_PATH: Final = "conditions/mask/truth/r20m"
+#: Parent of the nodes ``r20m`` and ``r60m`` of the terrain, as in auxiliary data.
+TERRAIN_PATH: Final = "conditions/terrain"
+_TERRAIN_UNITS: Final = {"elevation": "m", "slope": "degree", "aspect": "degree"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,18 @@ class Truth:
         plain = {name: mask.astype(np.uint8) for name, mask in masks.items()}
         self._add(MASK_PATH, 20, plain, None)
 
+    def terrain(self, relief: Relief) -> None:
+        """Add elevation, slope and aspect at 20 m, and elevation at 60 m with its margin."""
+        size = self.grid.height // 6
+        steps = [slice(a, min(a + 40, size)) for a in range(0, size, 40)]
+        parts = [
+            (relief.surface(rows)[0][3:-3, 3:-3], *relief.slope_aspect(rows)) for rows in steps
+        ]
+        planes = [np.concatenate(plane) for plane in zip(*parts, strict=True)]
+        fine = dict(zip(("elevation", "slope", "aspect"), planes, strict=True))
+        self._terrain("r20m", self.grid.scaled(2), fine, BLOCK_PX[20])
+        self._terrain("r60m", relief.grid, {"elevation": relief.elevation}, BLOCK_PX[60])
+
     def finish(self) -> None:
         """Gather the metadata of all groups, so that the store opens in one read."""
         group = zarr.open_group(
@@ -104,6 +121,22 @@ class Truth:
         for name in fields:
             dataset[name].encoding["chunks"] = chunks
         self._write(dataset, path, "a")
+
+    def _terrain(
+        self, node: str, grid: Grid, fields: Mapping[str, npt.NDArray[Any]], chunk: int
+    ) -> None:
+        origin = {"source": "simulated relief", "attribution": ""}
+        dataset = xr.Dataset(
+            {
+                name: (("y", "x"), field, {"units": _TERRAIN_UNITS[name], **origin})
+                for name, field in fields.items()
+            },
+            {"y": ("y", grid.y, {"units": "m"}), "x": ("x", grid.x, {"units": "m"})},
+            {"crs": grid.crs},
+        )
+        for name in fields:
+            dataset[name].encoding["chunks"] = tuple(min(chunk, n) for n in grid.shape)
+        self._write(dataset, f"{TERRAIN_PATH}/{node}", "a")
 
     def _write(self, dataset: xr.Dataset, group: str | None, mode: Any) -> None:
         dataset.to_zarr(

@@ -25,6 +25,20 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> SimulatedProduct:
     )
 
 
+@pytest.fixture(scope="session")
+def level(tmp_path_factory: pytest.TempPathFactory) -> SimulatedProduct:
+    """A plane without clouds."""
+    return simulate_l1c(
+        tmp_path_factory.mktemp("level"), size=720, scene="patches", seed=3, elevation=400.0
+    )
+
+
+@pytest.fixture
+def level_truth(level: SimulatedProduct) -> Iterator[xr.DataTree]:
+    with xr.open_datatree(level.truth_uri, engine="zarr") as tree:
+        yield tree
+
+
 @pytest.fixture
 def clear_truth(clear: SimulatedProduct) -> Iterator[xr.DataTree]:
     with xr.open_datatree(clear.truth_uri, engine="zarr") as tree:

@@ -2,57 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import xarray as xr
-from scipy import ndimage
 
 from s2cloud.model.bands import BAND_INFO, BANDS
 from s2cloud.model.schema import atmosphere_path, reflectance_path
 from s2cloud.physics import atmosphere, gases, lut
 from s2cloud.physics.angles import airmass, relative_azimuth
-from s2cloud.simulation.forward import environment
+from s2cloud.simulation.adjacency import AEROSOL_REACH, MOLECULAR_REACH, environment
+from s2cloud.simulation.forward import band_atmosphere, toa_rows
 from s2cloud.simulation.geometry import Viewing, sun_at
 from s2cloud.simulation.identity import identity
 from s2cloud.simulation.raster import from_nodes, magnified
+from s2cloud.simulation.relief import TerrainRows
+from s2cloud.simulation.state import column_maps, state
 from s2cloud.simulation.surfaces import surfaces
 from s2cloud.simulation.tiling import tile_grid
 
 
+def scene_at(size=720, **changed):
+    grid = tile_grid("32TQM", size)
+    time = identity("S2A", "32TQM", "05.11", "2025-06-15T10:15:59").time
+    means = {"aot550": 0.15, "tcwv": 18.0, "tco3": 320.0, "elevation": 100.0, "sza": None}
+    return grid, state(grid, time, **{**means, **changed}), Viewing.of(grid)
+
+
+def planes(shape, elevation=100.0, illumination=1.0, sky_view=1.0, shaded=0.0):
+    values = (elevation, illumination, sky_view, shaded)
+    return TerrainRows(*(np.full(shape, value, np.float32) for value in values))
+
+
 @pytest.mark.parametrize("band", ["b01", "b02", "b04", "b08", "b8a", "b09", "b11", "b12"])
-def test_exact_atmosphere_gives_back_the_true_surface(clear, clear_truth, band):
+def test_exact_atmosphere_gives_back_the_true_surface(level, level_truth, band):
     info = BAND_INFO[band]
     factor = 60 // info.resolution
     rows = slice(48, 60)  # of the 60 m grid: enough pixels to average the noise
-    grid = tile_grid("32TQM", 720)
+    grid, _, viewing = scene_at(elevation=400.0)
     part = grid.scaled(info.resolution // 10)
     x, y = np.meshgrid(part.x, part.y[rows.start * factor : rows.stop * factor])
     time = identity("S2A", "32TQM", "05.11", "2025-06-15T10:15:59").time
     sza, saa = sun_at(grid, time, y, x, None)
-    viewing = Viewing.of(grid)
     odd = viewing.detector(band, y, x) % 2 == 1
     views = [viewing.view(band, parity, y, x) for parity in (False, True)]
     vza = np.where(odd, views[1].zenith, views[0].zenith)
     vaa = np.where(odd, views[1].azimuth, views[0].azimuth)
-    maps = clear_truth[atmosphere_path(60)].to_dataset()
+    maps = level_truth[atmosphere_path(60)].to_dataset()
     aot, wvp = (magnified(maps[name].values, factor, rows) for name in ("aot", "wvp"))
-    pressure = clear_truth.attrs["pressure"]
-    optics = lut.load("S2A").evaluate(
-        band, sza=sza, vza=vza, raa=relative_azimuth(saa, vaa), aot550=aot, pressure=pressure
+    pressure = level_truth.attrs["pressure"]
+    raa = relative_azimuth(saa, vaa)
+    optics, clean = (
+        lut.load("S2A").evaluate(band, sza=sza, vza=vza, raa=raa, aot550=a, pressure=pressure)
+        for a in (aot, 0.0)
     )
     gas = gases.transmittance(
         "S2A", band, airmass=airmass(sza, vza), tcwv=wvp, tco3=320.0, pressure=pressure
     )
     coefficients = atmosphere.coefficients(optics, gas)
 
-    whole = clear_truth[reflectance_path(info.resolution)].to_dataset()[band].values
+    whole = level_truth[reflectance_path(info.resolution)].to_dataset()[band].values
     height, width = (n // factor for n in whole.shape)
     coarse = whole.reshape(height, factor, width, factor).mean(axis=(1, 3)).astype(np.float32)
-    around = magnified(environment(coarse), factor, rows)
-    path = next(Path(clear.uri).glob(f"GRANULE/*/IMG_DATA/*_{info.esa_name}.jp2"))
+    wide, near = (
+        magnified(environment(coarse, reach), factor, rows)
+        for reach in (MOLECULAR_REACH, AEROSOL_REACH)
+    )
+    scattered = optics.transmittance_up - optics.transmittance_up_direct
+    by_molecules = (clean.transmittance_up - clean.transmittance_up_direct) / scattered
+    around = near + np.clip(by_molecules, 0, 1) * (wide - near)
+    path = next(Path(level.uri).glob(f"GRANULE/*/IMG_DATA/*_{info.esa_name}.jp2"))
     window = np.s_[rows.start * factor : rows.stop * factor]
     with rasterio.open(path) as file:
         toa = (file.read(1)[window].astype(np.float64) - 1000) * 1e-4
@@ -66,10 +88,97 @@ def test_exact_atmosphere_gives_back_the_true_surface(clear, clear_truth, band):
     assert true.std() > 0.005
 
 
-def brute_force_environment(surface):
-    offsets = 60.0 * np.arange(-67, 68)
-    kernel = np.exp(-np.hypot(offsets[:, None], offsets[None, :]) / 1000.0)
-    return ndimage.convolve(surface.astype(np.float64), kernel / kernel.sum(), mode="reflect")
+@pytest.mark.parametrize("band", ["b01", "b8a", "b09"])
+def test_level_open_ground_is_flat_ground(band):
+    _, at, viewing = scene_at(size=360)
+    coarse = np.random.default_rng(4).random((60, 60)).astype(np.float32) * 0.4
+    plane = planes(coarse.shape)
+    flat = band_atmosphere(band, "S2A", lut.load("S2A"), at, viewing, coarse)
+    rugged = band_atmosphere(band, "S2A", lut.load("S2A"), at, viewing, coarse, terrain=plane)
+    assert flat.terms.shape[1] == 1
+    assert rugged.terms.shape[1] == 2
+    np.testing.assert_allclose(rugged.around, flat.around, atol=1e-6)
+    size = 360 * 10 // BAND_INFO[band].resolution
+    ground = np.repeat(np.repeat(coarse, size // 60, axis=0), size // 60, axis=1)
+    odd = np.zeros(ground.shape, np.bool_)
+    rows = slice(0, size)
+    one = toa_rows(ground, flat, odd, None, rows, band)
+    two = toa_rows(ground, rugged, odd, None, rows, band, planes(ground.shape))
+    # Linear between two levels 200 m apart, columns being exponential.
+    np.testing.assert_allclose(two, one, atol=5e-5)
+
+
+@pytest.mark.parametrize("band", ["b01", "b04", "b09", "b12"])
+@pytest.mark.parametrize("height", [600.0, 1350.0, 2300.0])
+def test_optics_follow_the_ground(band, height):
+    _, at, viewing = scene_at(size=360)
+    coarse = np.full((60, 60), 0.2, np.float32)
+    elevation = np.tile(np.linspace(100.0, 2500.0, 60, dtype=np.float32), (60, 1))
+    whole = replace(planes(coarse.shape), elevation=elevation)
+    table = lut.load("S2A")
+    air = band_atmosphere(band, "S2A", table, at, viewing, coarse, terrain=whole)
+    assert air.terms.shape[1] == 4
+    thin = np.exp((100.0 - height) / 2000.0)
+    higher = replace(at, aot550=at.aot550 * thin, tcwv=at.tcwv * thin, elevation=height)
+    exact = band_atmosphere(band, "S2A", table, higher, viewing, coarse)
+    size = 360 * 10 // BAND_INFO[band].resolution
+    ground = np.full((size, size), 0.2, np.float32)
+    odd, rows = np.ones(ground.shape, np.bool_), slice(0, size)
+    found = toa_rows(ground, air, odd, None, rows, band, planes(ground.shape, elevation=height))
+    expected = toa_rows(ground, exact, odd, None, rows, band)
+    # Tables interpolate linearly between 100 hPa; B09 bends most.
+    np.testing.assert_allclose(found, expected, atol=1e-3 if band == "b09" else 3e-4)
+
+
+def test_slopes_and_shadows():
+    band = "b8a"
+    _, at, viewing = scene_at(size=360)
+    coarse = np.full((60, 60), 0.3, np.float32)
+    table = lut.load("S2A")
+    ground = np.full((180, 180), 0.3, np.float32)
+    odd, rows = np.zeros(ground.shape, np.bool_), slice(0, 180)
+    air = band_atmosphere(band, "S2A", table, at, viewing, coarse, terrain=planes(coarse.shape))
+
+    def seen(shadow=None, **terrain):
+        found = toa_rows(ground, air, odd, shadow, rows, band, planes(ground.shape, **terrain))
+        return float(found[90, 90])
+
+    level = seen()
+    # Facing the sun: brighter by nearly as much as the beam; turned away: sky and surroundings.
+    assert 1.15 < seen(illumination=1.2) / level < 1.2
+    dark = seen(illumination=0.0)
+    assert 0.01 < dark / level < 0.2
+    assert seen(shaded=1.0) == pytest.approx(dark, rel=1e-6)
+    assert seen(np.ones_like(ground)) == pytest.approx(dark, rel=1e-6)
+    # A narrow valley sees less sky, and walls as bright as itself instead.
+    valley = seen(illumination=0.0, sky_view=0.6)
+    assert valley > dark
+    half = seen(np.full_like(ground, 0.5))
+    assert half == pytest.approx((level + dark) / 2, rel=1e-5)
+
+
+def test_shadows_dim_the_surroundings():
+    _, at, viewing = scene_at(size=360)
+    coarse = np.full((60, 60), 0.3, np.float32)
+    shadow = np.zeros_like(coarse)
+    shadow[:, 30:] = 1.0
+    table = lut.load("S2A")
+    open_sky, half = (
+        band_atmosphere("b04", "S2A", table, at, viewing, coarse, shadow=s) for s in (None, shadow)
+    )
+    np.testing.assert_allclose(open_sky.around, 0.3, rtol=1e-4)
+    assert half.around[1, 30, 50] < 0.5 * half.around[1, 30, 10]
+    # Light of the sky stays.
+    assert half.around[1].min() > 0.02
+
+
+def test_columns_thin_with_height():
+    _, at, _ = scene_at(size=360)
+    high = np.full((60, 60), 2100.0, np.float32)
+    for one, other in zip(
+        column_maps(at, high.shape), column_maps(at, high.shape, high), strict=True
+    ):
+        np.testing.assert_allclose(other, one * np.exp(-1), rtol=1e-5)
 
 
 def test_atmosphere_varies_smoothly_around_its_means(clear_truth):
@@ -110,17 +219,14 @@ def test_clouds_are_bright_and_cast_shadows_away_from_the_sun(mixed):
     assert toa[cloud].mean() > 0.5
     land = np.isfinite(true) & (true > 0.2)
     assert (toa / true)[shadow & land].mean() < 0.6 * (toa / true)[clear & land].mean()
-    # The sun stands in the south-east: shadows fall to the north-west.
-    rows, columns = (np.nonzero(cloud)[i].mean() - np.nonzero(shadow)[i].mean() for i in (0, 1))
-    assert rows > 0
-    assert columns > 0
+    # The sun stands in the south-east: shadows fall to the north-west, not to the south-east.
+    away, towards = (
+        max((np.roll(cloud, (-s * k, -s * k), (0, 1)) & shadow).sum() for k in range(10, 50))
+        for s in (1, -1)
+    )
+    assert away > 2 * towards
     assert (scl[cloud] == 9).all()
     assert not (cloud & clear).any()
-
-
-def test_environment_matches_direct_convolution():
-    field = np.random.default_rng(2).random((40, 40)).astype(np.float32)
-    np.testing.assert_allclose(environment(field), brute_force_environment(field), atol=1e-5)
 
 
 def test_magnified_strips_join_without_seam():
