@@ -11,7 +11,8 @@ import numpy as np
 from s2cloud.model.bands import BANDS, band_name
 from s2cloud.model.errors import UsageError
 from s2cloud.physics import lut_file
-from s2cloud.physics.lut_kernels import contract, denominators, interpolate, interpolate_contracted
+from s2cloud.physics.lut_kernels import interpolate
+from s2cloud.physics.lut_lattice import denominators, lattice, mark, on_lattice, path_on_corners
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +27,9 @@ __all__ = ["LookUpTable", "Optics", "available", "load"]
 
 _DATA: Final = Path(__file__).parent / "data"
 _AXES: Final = ("sza", "vza", "raa", "aot550", "pressure")
+#: Directions all over the sky, as no scene has them, are worked off in parts to save memory.
+_MOST_CORNERS: Final = 50_000  # 45 MB
+_FEWEST_POINTS: Final = 4096
 
 
 class Optics(NamedTuple):
@@ -53,6 +57,15 @@ class Optics(NamedTuple):
     spherical_albedo: Float32s
 
 
+class _Band(NamedTuple):
+    """Tables of one band; arguments of the same names of `lut_kernels.interpolate`."""
+
+    path: Float32s
+    total: Float32s
+    direct: Float32s
+    albedo: Float32s
+
+
 class LookUpTable:
     """Atmospheric optics of one sensor and aerosol, from `load`.
 
@@ -71,16 +84,13 @@ class LookUpTable:
         self.sensor: Sensor = sensor
         self.aerosol: str = metadata["aerosol"]
         self.metadata = metadata
-        # Pressure ascends inside; azimuth and view are swapped so that a kernel reads the sixteen
-        # values around a direction in one run.
         nodes = metadata["nodes"]
         self._nodes = tuple(np.sort(np.asarray(nodes[n], dtype=np.float64)) for n in _AXES)
-        self._inverses = tuple(denominators(n) for n in self._nodes)
-        path = arrays["path"][index][:, :, ::-1]
-        self._path = np.ascontiguousarray(path.swapaxes(-1, -2))
-        self._total = np.ascontiguousarray(arrays["total"][index][:, :, ::-1])
-        self._direct = np.ascontiguousarray(arrays["direct"][index][:, :, ::-1])
-        self._albedo = np.ascontiguousarray(arrays["albedo"][index][:, :, ::-1])
+        self._inverses = tuple(denominators(n) for n in self._nodes[:4])
+        sza, vza, raa, _, _ = self._nodes
+        self._lattices = lattice(sza, vza, raa)
+        self._arrays = {name: array[index] for name, array in arrays.items()}
+        self._bands: dict[int, _Band] = {}
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -122,10 +132,11 @@ class LookUpTable:
 
         Notes
         -----
-        Cubic (four-point Lagrange) in all angles and in aot550, linear in pressure. Values outside
-        the nodes are clamped to the nearest node, see `bounds`; negative aot550 to zero. At
-        ``aot550 = 0`` the path reflectance is exactly that of the molecules. Scalar angles are
-        eight times as fast as arrays.
+        Cubic (four-point Lagrange) in all angles and in aot550, linear in pressure; between the
+        corners of a fine lattice of directions (`lut_lattice.LATTICE_DEG`) linear in the angles.
+        Values outside the nodes are clamped to the nearest node, see `bounds`; negative aot550 to
+        zero. At ``aot550 = 0`` the path reflectance is exactly that of the molecules. A point's
+        result does not depend on the points around it.
 
         Examples
         --------
@@ -140,17 +151,55 @@ class LookUpTable:
         size = int(np.prod(shape))
         out = np.empty((6, size), dtype=np.float32)
         points = tuple(_flat(a, shape) for a in inputs)
-        path, total, direct = self._path[index], self._total[index], self._direct[index]
-        axes = (self._nodes, self._inverses)
-        if size == 0:
-            pass
-        elif all(a.size == 1 for a in inputs[:3]):
-            direction = [float(a[0]) for a in points[:3]]
-            tables = contract(*axes, path, total, direct, *direction)
-            interpolate_contracted(*axes, tables, self._albedo[index], points, out)
-        else:
-            interpolate(*axes, path, total, direct, self._albedo[index], points, out)
+        if size:
+            self._evaluate(self._band(index), points, out)
         return Optics(*(row.reshape(shape) for row in out))
+
+    def _evaluate(
+        self, band: _Band, points: tuple[NDArray[np.float64], ...], out: Float32s
+    ) -> None:
+        size = out.shape[1]
+        origin, corners, count = mark(self._lattices, points, size)
+        if count > _MOST_CORNERS and size > _FEWEST_POINTS:
+            half = size // 2
+            for part in (slice(0, half), slice(half, size)):
+                cut = tuple(p if p.size == 1 else p[part] for p in points)
+                self._evaluate(band, cut, out[:, part])
+            return
+        path = path_on_corners(
+            self._lattices, self._nodes, self._inverses, band.path, origin, corners, count,
+            self._nodes[-1].size,
+        )  # fmt: skip
+        interpolate(
+            self._lattices, self._nodes, self._inverses[3], origin, corners,
+            path, band.total, band.direct, band.albedo, points, out,
+        )  # fmt: skip
+
+    def _band(self, index: int) -> _Band:
+        """Tables of a band as the kernels read them, made when first asked for."""
+        if index not in self._bands:
+            # Axes here: aot550, pressure, (sza, vza, raa); pressure ascends inside.
+            path, total, direct, albedo = (
+                self._arrays[name][index][:, ::-1] for name in ("path", "total", "direct", "albedo")
+            )
+            pressures = albedo.shape[1]
+            # Aerosol and pressure last, in one run.
+            width = albedo.size
+            path = path.transpose(2, 4, 3, 0, 1)
+            path = np.ascontiguousarray(path.reshape(*path.shape[:3], width))
+            axis, nodes, inverse = self._lattices[0], self._nodes[0], self._inverses[0]
+            curves = [
+                np.ascontiguousarray(t.transpose(2, 0, 1).reshape(-1, width))
+                for t in (total, direct)
+            ]
+            rows = [on_lattice(axis, nodes, inverse, c, pressures) for c in curves]
+            # A table without angle is one row of them.
+            point = np.array([0.0, 0.0, 1.0, 1.0])
+            flat = np.ascontiguousarray(np.broadcast_to(albedo.reshape(1, width), (4, width)))
+            four = np.arange(4.0)
+            sphere = on_lattice(point, four, denominators(four), flat, pressures)
+            self._bands[index] = _Band(path, rows[0], rows[1], sphere)
+        return self._bands[index]
 
 
 def available() -> tuple[str, ...]:

@@ -195,10 +195,32 @@ class Solver:
         ndarray
             pi L / (mu_s E). [1], shape (vza, raa, wavelength)
         """
-        sk = import_solver()
-        mu_s = float(np.cos(np.deg2rad(sza)))
         # Nadir knows no azimuth; one ray serves all.
         rays = [(v, r) for v in vza for r in (raa[:1] if v == 0.0 else raa)]
+        found = dict(zip(rays, self.path_reflectance_along(sza, rays, stokes=stokes), strict=True))
+        return np.array([[found[v, raa[0] if v == 0.0 else r] for r in raa] for v in vza])
+
+    def path_reflectance_along(
+        self, sza: float, rays: Sequence[tuple[float, float]], *, stokes: int = 3
+    ) -> Floats:
+        """Reflectance of the atmosphere alone in any directions.
+
+        Parameters
+        ----------
+        sza
+            Solar zenith angle. [degree]
+        rays
+            Pairs of viewing zenith angle and relative azimuth, 0 = backscatter. [degree]
+        stokes
+            3 with polarisation, 1 without.
+
+        Returns
+        -------
+        ndarray
+            pi L / (mu_s E). [1], shape (ray, wavelength)
+        """
+        sk = import_solver()
+        mu_s = float(np.cos(np.deg2rad(sza)))
         view = sk.ViewingGeometry()
         for v, r in rays:
             # sasktran2 counts azimuth from forward scattering, we from backscattering.
@@ -209,11 +231,9 @@ class Solver:
 
         def run(layers: int) -> Floats:
             result = self._run(sk, mu_s, config, view, layers)
-            return np.asarray(result["radiance"].isel(stokes=0).to_numpy())  # (wavelength, ray)
+            return np.asarray(result["radiance"].isel(stokes=0).to_numpy()).T  # (ray, wavelength)
 
-        radiance = self._extrapolate(run)
-        reflectance = {ray: pi * radiance[:, i] / mu_s for i, ray in enumerate(rays)}
-        return np.array([[reflectance[v, raa[0] if v == 0.0 else r] for r in raa] for v in vza])
+        return pi * self._extrapolate(run) / mu_s
 
     def fluxes(
         self, sza: float, *, albedo: float = 0.0, streams: int = 16

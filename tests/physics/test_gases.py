@@ -99,11 +99,36 @@ def test_candidate_laws_of_b09():
     # Transmittance at 2 and 10 g cm-2 of slant column, S2A.
     expected: dict[gases.B09Law, tuple[float, float]] = {
         "6sv": (0.39, 0.13), "sen2cor": (0.38, 0.08), "lowtran7": (0.47, 0.13),
-        "sunphotometer": (0.39, 0.09),
+        "sunphotometer": (0.39, 0.09), "modtran": (0.421, 0.093),
     }  # fmt: skip
     for law, values in expected.items():
         found = gases.water_vapour_transmittance("S2A", "b09", np.array([20.0, 100.0]), b09_law=law)
         np.testing.assert_allclose(found, values, atol=6e-3)
+
+
+def test_modtran_law_passes_through_the_spectra_it_was_fitted_to():
+    # Two-way transmittance of S2A B09 in MODTRAN runs, see benchmarks/water_vapour_law.py.
+    slant = np.array([1.382, 2.304, 4.147, 4.508])
+    found = gases.water_vapour_transmittance("S2A", "b09", 10.0 * slant, b09_law="modtran")
+    np.testing.assert_allclose(found, [0.502, 0.390, 0.259, 0.232], atol=6e-3)
+
+
+@pytest.mark.parametrize("law", sorted(gases.B09_LAWS))
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_column_uncertainty_spans_the_laws(sensor, law):
+    slant = np.array([0.0, 1.0, 10.0, 40.0, 100.0, np.nan], np.float32)
+    found = gases.b09_column_uncertainty(sensor, slant, b09_law=law)
+    assert found.dtype == np.float32
+    assert np.isnan(found[-1])
+    assert np.all((found[2:-1] > 0.1) & (found[2:-1] < 0.6))
+    assert found[0] == found[1]
+    # By hand, at 40 kg m-2.
+    seen = gases.water_vapour_transmittance(sensor, "b09", 40.0, b09_law=law)
+    ratios = [
+        float(gases.slant_column(sensor, "b09", seen, b09_law=other)) / 40.0
+        for other in gases.B09_LAWS if other != law
+    ]  # fmt: skip
+    assert found[3] == pytest.approx(np.sqrt(np.mean(np.log(ratios) ** 2)), rel=1e-4)
 
 
 def test_unknown_law_is_refused():

@@ -10,7 +10,7 @@ import pytest
 
 from s2cloud.model.bands import BANDS, SENSORS
 from s2cloud.model.errors import InputError, UsageError
-from s2cloud.physics import lut, lut_build, lut_file, lut_solver, rayleigh
+from s2cloud.physics import lut, lut_build, lut_file, lut_lattice, lut_solver, rayleigh
 from s2cloud.physics.aerosols import aerosol_model
 from s2cloud.physics.lut_build import REDUCED
 from s2cloud.physics.spectral import interpolation_weights
@@ -165,6 +165,28 @@ def test_scalars_arrays_and_broadcasting_agree(table):
         grid.path_reflectance, table.evaluate("b03", **POINT).path_reflectance, atol=2e-7
     )
     assert table.evaluate("b03", **POINT | {"aot550": np.empty(0)}).path_reflectance.size == 0
+
+
+def test_a_point_does_not_depend_on_its_neighbours(table, monkeypatch):
+    points = random_points(6000, seed=3)
+    whole = np.stack(table.evaluate("b02", **points))
+    for size in (1, 7, 1000):
+        for start in (0, 2990):
+            cut = {name: v[start : start + size] for name, v in points.items()}
+            part = np.stack(table.evaluate("b02", **cut))
+            np.testing.assert_array_equal(part, whole[:, start : start + size])
+    # Neither on being worked off in parts, as happens where directions are all over the sky.
+    monkeypatch.setattr(lut, "_MOST_CORNERS", 100)
+    np.testing.assert_array_equal(np.stack(table.evaluate("b02", **points)), whole)
+
+
+def test_lattice_of_directions_adds_little(table, monkeypatch):
+    points = random_points(3000, seed=4)
+    usual = np.stack(table.evaluate("b01", **points))
+    monkeypatch.setattr(lut_lattice, "LATTICE_DEG", (0.05, 0.1, 0.5))
+    arrays, metadata = lut_file.read(SHIPPED)
+    fine = np.stack(lut.LookUpTable("S2A", arrays, metadata).evaluate("b01", **points))
+    assert 0.0 < np.abs(usual - fine).max() < 2.5e-5
 
 
 def test_azimuth_is_folded_and_values_are_clamped(table):

@@ -111,6 +111,38 @@ def test_agrees_with_an_independent_solver(asymmetry):
     np.testing.assert_allclose(found[high], expected.ravel()[high], rtol=2e-3)
 
 
+@pytest.mark.parametrize("raa", [0.0, 180.0])
+def test_agrees_with_an_independent_solver_where_aerosol_and_air_mix(raa):
+    # B8A, a thick maritime haze under a low sun: the case where 6SV is brightest beside us. Forty
+    # layers of PythonicDISORT, in which the aerosol goes with the fourth power of pressure.
+    pydisort = pytest.importorskip("PythonicDISORT").pydisort
+    optics = aerosol_optics(aerosol_model("maritime"), np.array([860.0]))
+    molecules, particles, sza, streams, layers = 0.0158, 0.711, 70.0, 32, 40
+    order = 2 * np.arange(lut_solver.MOMENTS) + 1
+    pressure = np.linspace(0.0, 1.0, layers + 1)
+    air, haze = molecules * np.diff(pressure), particles * np.diff(pressure**4)
+    scattered = haze * optics.single_scattering_albedo[0]
+    share = (scattered / (air + scattered))[:, np.newaxis]
+    legendre = share * (optics.moments[0, :, 0] / order)
+    legendre += (1.0 - share) * (lut_solver.rayleigh_moments()[0] / order)
+    legendre /= legendre[:, :1]
+    mu_s = np.cos(np.deg2rad(sza))
+    mu, _, flux_down, _, intensity = pydisort(
+        np.cumsum(air + haze), np.minimum((air + scattered) / (air + haze), 1 - 2e-6), streams,
+        legendre, mu_s, 1.0, np.pi, NLeg=streams, f_arr=legendre[:, streams], NT_cor=True,
+    )  # fmt: skip
+    high = int(np.argmin(np.abs(mu[: streams // 2] - np.cos(np.deg2rad(12.0)))))
+    solver = Solver(np.array([molecules]), np.array([particles]), optics, streams=streams)
+    expected = np.pi * float(np.squeeze(intensity(0.0, np.deg2rad(raa)))[high]) / mu_s
+    found = solver.path_reflectance(sza, [degrees(mu[high])], [raa], stokes=1)
+    assert float(found.squeeze()) == pytest.approx(expected, abs=1e-4)
+    down = sum(flux_down(float((air + haze).sum()))) / mu_s
+    assert float(solver.fluxes(sza)[0][0]) == pytest.approx(float(down), abs=2e-5)
+    usual = Solver(np.array([molecules]), np.array([particles]), optics)
+    vector = usual.path_reflectance(sza, [degrees(mu[high])], [raa])
+    assert float(vector.squeeze()) == pytest.approx(expected, abs=6e-4)
+
+
 def test_continental_aerosol_has_the_optics_of_the_comparison_code(continental):
     # 6SV2.1, continental at 443 nm: extinction over that at 550 nm and single scattering albedo.
     assert continental.extinction[0] == pytest.approx(1.2334, abs=1e-3)
