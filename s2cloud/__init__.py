@@ -14,12 +14,17 @@ from s2cloud.model.version import VERSION
 if TYPE_CHECKING:
     from s2cloud.config import ProcessorConfig
     from s2cloud.io.arrays import l1c_from_bands
+    from s2cloud.io.auxiliary import open_aux
     from s2cloud.io.cog_writer import to_cog
+    from s2cloud.io.inputs import find_l1c, iter_l1c, search_l1c
     from s2cloud.io.open import open_l1c
+    from s2cloud.io.select import select
     from s2cloud.io.stac import to_stac
     from s2cloud.io.zarr_writer import to_zarr
     from s2cloud.model.granule import Granule, granule
+    from s2cloud.model.region import cut_to_region
     from s2cloud.processor import process
+    from s2cloud.processor.explain import explain
     from s2cloud.simulation import simulate_l1c
 
 __version__ = VERSION
@@ -27,10 +32,17 @@ __version__ = VERSION
 _PUBLIC = {
     "Granule": "s2cloud.model.granule",
     "ProcessorConfig": "s2cloud.config",
+    "cut_to_region": "s2cloud.model.region",
+    "explain": "s2cloud.processor.explain",
+    "find_l1c": "s2cloud.io.inputs",
     "granule": "s2cloud.model.granule",
+    "iter_l1c": "s2cloud.io.inputs",
     "l1c_from_bands": "s2cloud.io.arrays",
+    "open_aux": "s2cloud.io.auxiliary",
     "open_l1c": "s2cloud.io.open",
     "process": "s2cloud.processor",
+    "search_l1c": "s2cloud.io.inputs",
+    "select": "s2cloud.io.select",
     "simulate_l1c": "s2cloud.simulation",
     "to_cog": "s2cloud.io.cog_writer",
     "to_stac": "s2cloud.io.stac",
@@ -41,10 +53,17 @@ __all__ = [
     "Granule",
     "ProcessorConfig",
     "__version__",
+    "cut_to_region",
+    "explain",
+    "find_l1c",
     "granule",
+    "iter_l1c",
     "l1c_from_bands",
+    "open_aux",
     "open_l1c",
     "process",
+    "search_l1c",
+    "select",
     "simulate_l1c",
     "to_cog",
     "to_stac",

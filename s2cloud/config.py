@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
 
+from s2cloud.algorithms.classification.thresholds import Thresholds
 from s2cloud.model.errors import UsageError
 
 __all__ = [
     "AerosolConfig",
     "AtmosphereConfig",
+    "AuxiliaryConfig",
     "ClassificationConfig",
+    "DilationConfig",
     "ProcessorConfig",
     "SurfaceConfig",
+    "TerrainConfig",
+    "UncertaintyConfig",
     "WaterVapourConfig",
     "load_config",
 ]
@@ -30,25 +43,35 @@ class _Options(BaseModel):
 class AerosolConfig(_Options):
     """Retrieval of the aerosol optical thickness."""
 
-    model: Literal["continental", "maritime", "urban", "desert"] = "continental"
-    """Aerosol mixture of the look-up table."""
+    model: Literal["continental", "maritime", "urban", "desert", "auto"] = "continental"
+    """Aerosol mixture of the look-up table; ``auto`` takes the one nearest to CAMS' species."""
     method: Literal["dark_vegetation", "cams", "constant"] = "dark_vegetation"
-    """First method tried; the ladder then goes on to CAMS and the constant."""
-    minimum_dark_fraction: float = Field(default=0.005, ge=0.0, le=1.0)
-    """Share of valid pixels that must be dark vegetation for the retrieval to be trusted."""
+    """Best source that may be used. Vegetation is combined with the forecast of CAMS, or with the
+    constant where there is none, by their uncertainties."""
+    minimum_dark_fraction: float = Field(default=0.0005, ge=0.0, le=1.0)
+    """Share of green vegetation in the clear land below which it is not consulted."""
     smoothing_km: float = Field(default=5.0, gt=0.0, le=50.0)
     """Standard deviation of the Gaussian that spreads the retrieved values. [km]"""
+    cams_sigma: float = Field(default=0.12, gt=0.0, le=2.0)
+    """One-sigma uncertainty of the CAMS forecast, about its root mean square difference from sun
+    photometers (Gueymard and Yang 2020, doi:10.1016/j.atmosenv.2019.117216)."""
     fallback_aot550: float = Field(default=0.2, ge=0.0, le=2.0)
     """Optical thickness where neither vegetation nor CAMS can tell."""
+    fallback_sigma: float = Field(default=0.25, gt=0.0, le=2.0)
+    """One-sigma uncertainty of that constant."""
 
 
 class WaterVapourConfig(_Options):
     """Retrieval of the water vapour column."""
 
-    b09_law: Literal["6sv", "sen2cor", "lowtran7", "sunphotometer"] = "6sv"
+    b09_law: Literal["6sv", "modtran", "sen2cor", "lowtran7", "sunphotometer"] = "6sv"
     """Transmittance law of band 9, see ``s2cloud.physics.gases.B09_LAWS``."""
     fallback_tcwv: float = Field(default=15.0, ge=0.5, le=80.0)
     """Column where neither land pixels nor ECMWF can tell. [kg m-2]"""
+    ecmwf_sigma: float = Field(default=4.0, gt=0.0, le=80.0)
+    """One-sigma uncertainty of the ECMWF column at the time and place of the image. [kg m-2]"""
+    fallback_sigma: float = Field(default=20.0, gt=0.0, le=80.0)
+    """One-sigma uncertainty of the constant. [kg m-2]"""
     smoothing_km: float = Field(default=2.0, gt=0.0, le=50.0)
     """Standard deviation of the Gaussian that fills water, cloud and shadow. [km]"""
 
@@ -56,6 +79,8 @@ class WaterVapourConfig(_Options):
 class AtmosphereConfig(_Options):
     """Constants used where the product brings no meteorology; each use is logged and recorded."""
 
+    ozone_climatology: bool = True
+    """Whether ozone comes from the climatology of van Heuklon (1979) where the place is known."""
     tco3: float = Field(default=330.0, ge=100.0, le=600.0)
     """Ozone column. [DU]"""
     pressure: float = Field(default=1013.25, ge=850.0, le=1090.0)
@@ -64,13 +89,59 @@ class AtmosphereConfig(_Options):
     """Elevation of the surface above the sea. [m]"""
 
 
+class DilationConfig(_Options):
+    """Distances by which classes are grown; 0 = not. Variant ``evolution`` only."""
+
+    cloud: float = Field(default=80.0, ge=0.0, le=600.0)
+    """Clouds of medium and high probability. [m]"""
+    cirrus: float = Field(default=80.0, ge=0.0, le=600.0)
+    """Thin cirrus. [m]"""
+    shadow: float = Field(default=40.0, ge=0.0, le=600.0)
+    """Cloud shadow. [m]"""
+    snow: float = Field(default=20.0, ge=0.0, le=600.0)
+    """Snow. [m]"""
+
+
 class ClassificationConfig(_Options):
     """Scene classification."""
 
     variant: Literal["evolution", "classic"] = "evolution"
     """Decision sequence of Sen2Cor 2.10 and later, or of 2.8."""
     snow_possible: bool = True
-    """Whether snow may occur here at all; the place of a snow climatology."""
+    """Whether snow may occur here at all, where no snow climatology tells."""
+    parallax: bool = True
+    """Whether cloud heights are measured between B08 and B8A; ``evolution`` only."""
+    dilation: DilationConfig = DilationConfig()
+    """How far classes are grown."""
+    median: int = Field(default=0, ge=0, le=15)
+    """Side of a median filter of the finished classes, odd; 0 = none. [pixel]"""
+    cloud_mask: bool = False
+    """Whether the product also holds a mask of clouds alone, ``conditions/mask/cloud/r20m``."""
+    model: str | None = None
+    """Classifier whose cloud probability is mixed in: a name of the entry point group
+    ``s2cloud.classifiers``."""
+    model_weight: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Share of its probability in the cloud confidence; 1 = it replaces the rules'."""
+    thresholds: Thresholds = Thresholds()
+    """Thresholds of the pointwise sequence, by the names of Sen2Cor's parameter file."""
+
+    @field_validator("median")
+    @classmethod
+    def _odd(cls, side: int) -> int:
+        if side and side % 2 == 0:
+            raise ValueError("the side of a median filter is odd, or 0")
+        return side
+
+    @field_validator("thresholds", mode="wrap")
+    @classmethod
+    def _possible(cls, value: Any, check: Any) -> Any:
+        unknown = set(value) - set(Thresholds.__slots__) if isinstance(value, dict) else set()
+        if unknown:
+            raise ValueError(f"no such threshold: {', '.join(sorted(map(str, unknown)))}")
+        try:
+            return check(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
 
 class SurfaceConfig(_Options):
@@ -78,6 +149,85 @@ class SurfaceConfig(_Options):
 
     adjacency_km: float = Field(default=1.0, ge=0.0, le=10.0)
     """Half side of the environment that scatters into a pixel; 0 switches it off. [km]"""
+    cirrus_correction: bool = False
+    """Whether light of thin cirrus is taken away with the help of B10."""
+    cirrus_minimum_tcwv: float = Field(default=2.5, ge=0.0, le=20.0)
+    """Water vapour of the scene below which B10 sees the ground and is not used. [kg m-2]"""
+    cirrus_maximum_elevation: float = Field(default=1500.0, ge=0.0, le=9000.0)
+    """Mean elevation of the scene above which B10 sees the ground and is not used. [m]"""
+
+
+class UncertaintyConfig(_Options):
+    """Uncertainty of the surface reflectance, one layer per band."""
+
+    enabled: bool = False
+    """Whether the layers are made; they are as large as the bands."""
+    alternative_model: Literal["continental", "maritime", "urban", "desert"] = "maritime"
+    """Aerosol mixture that the choice of the product's own is measured by; ``continental`` is
+    taken if this is the product's own."""
+    model: float = Field(default=0.5, ge=0.0, le=2.0)
+    """Share of the difference between the two mixtures that counts as one sigma."""
+    calibration: float = Field(default=0.03, ge=0.0, le=0.2)
+    """Relative uncertainty of the radiometric calibration, common to all pixels of a band."""
+    path: float = Field(default=0.02, ge=0.0, le=0.5)
+    """Relative uncertainty of the path reflectance by radiative transfer and interpolation."""
+    path_floor: float = Field(default=0.001, ge=0.0, le=0.1)
+    """Part of that uncertainty that does not depend on the path reflectance. [1]"""
+    surroundings: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Relative uncertainty of the reflectance of the surroundings as adjacency sees them."""
+    slope: float = Field(default=0.03, ge=0.0, le=0.5)
+    """Uncertainty of the cosine of incidence where slopes are corrected. [1]"""
+
+
+class TerrainConfig(_Options):
+    """Correction for elevation and slopes; acts only where a terrain model is given."""
+
+    enabled: bool = True
+    """Whether a terrain model is used pixel by pixel, for elevation and for light on slopes."""
+    smoothing_m: float = Field(default=100.0, ge=0.0, le=1000.0)
+    """Side of the square over which the cosine of incidence is averaged: noise of models of 30 m
+    would show as texture. Models of 90 m and more are smooth by themselves. 0 = off. [m]"""
+    minimum_cosine: float = Field(default=0.1, gt=0.0, le=1.0)
+    """Least cosine of incidence that sunlit ground is taken to have."""
+    limit: bool = True
+    """Whether the correction is held back on faces turned far away from the sun."""
+    limit_lower_bound: float = Field(default=0.22, ge=0.1, le=1.0)
+    """Least value of the ratio of cosines that is raised to the exponents."""
+    limit_exponent_visible: float = Field(default=0.75, ge=0.0, le=2.0)
+    """Exponent of that ratio below 720 nm; 0 = no limit."""
+    limit_exponent_infrared: float = Field(default=1.0 / 3.0, ge=0.0, le=2.0)
+    """Exponent of that ratio from 720 nm on; 0 = no limit."""
+    maximum_reflectance: float = Field(default=1.5, ge=1.0, le=3.0)
+    """Reflectance beyond which slopes are not brightened."""
+
+
+class AuxiliaryConfig(_Options):
+    """Maps that ``open_aux`` opens: a path or URL each, or ``PROVIDER:ADDRESS``."""
+
+    dem: str | None = None
+    """Elevation: a folder of Copernicus DEM or SRTM tiles, or one raster."""
+    land_cover: str | None = None
+    """Land cover: a folder of WorldCover tiles, or the ESA CCI map."""
+    water_bodies: str | None = None
+    """Water bodies: the ESA CCI map, or a folder of WorldCover tiles."""
+    snow_condition: str | None = None
+    """Snow occurrence by season: a folder of ESA CCI files, or one of them."""
+    snow_climatology: str | None = None
+    """Where snow can be at all: one raster, greater than zero where it can."""
+    cams: str | None = None
+    """Aerosol optical thickness: a file of CAMS (netCDF, GRIB, GeoTIFF) or a folder of them."""
+    terrain_margin_km: float = Field(default=12.0, ge=0.0, le=60.0)
+    """How far beyond the tile terrain is read, for the shadows it casts into the tile. [km]"""
+
+    @field_serializer(
+        "dem", "land_cover", "water_bodies", "snow_condition", "snow_climatology", "cams"
+    )
+    def _public(self, address: str | None) -> str | None:
+        """Address without passwords and signatures: the configuration is recorded in products."""
+        if address is None:
+            return None
+        bare = re.sub(r"(://)[^/@]*@(?=[^/])", r"\1", address)
+        return re.sub(r"(https?://[^?:]*(?::\d+)?[^?:]*)\?[^:]*", r"\1", bare)
 
 
 class ProcessorConfig(_Options):
@@ -93,6 +243,12 @@ class ProcessorConfig(_Options):
     """Scene classification."""
     surface: SurfaceConfig = SurfaceConfig()
     """Surface reflectance."""
+    terrain: TerrainConfig = TerrainConfig()
+    """Elevation and slopes."""
+    uncertainty: UncertaintyConfig = UncertaintyConfig()
+    """Uncertainty layers."""
+    auxiliary: AuxiliaryConfig = AuxiliaryConfig()
+    """Maps that the product does not bring; opened by ``open_aux`` and by jobs."""
 
     @property
     def digest(self) -> str:

@@ -16,6 +16,7 @@ import click
 from s2cloud.cli import console
 from s2cloud.cli.config import config
 from s2cloud.cli.demo import demo
+from s2cloud.cli.explain import explain
 from s2cloud.cli.info import info
 from s2cloud.cli.lut import lut
 from s2cloud.cli.process import process
@@ -50,7 +51,7 @@ def cli(verbose: int) -> None:
     console.set_up_logging(verbose)
 
 
-for _command in (process, info, config, simulate, demo, lut):
+for _command in (process, info, explain, config, simulate, demo, lut):
     cli.add_command(_command)
 
 

@@ -11,9 +11,20 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["BBOX", "FORMATS", "is_remote", "parse_storage_options", "with_storage_options"]
+__all__ = [
+    "BBOX",
+    "FORMATS",
+    "MAPS",
+    "geometry_text",
+    "is_remote",
+    "parse_storage_options",
+    "with_maps",
+    "with_part",
+    "with_storage_options",
+]
 
 FORMAT_NAMES: Final = ("cog", "zarr")
+_DEGREES: Final = "EPSG:4326"
 
 
 class _BBox(click.ParamType):  # type: ignore[type-arg]  # generic in new releases of click only
@@ -28,10 +39,31 @@ class _BBox(click.ParamType):  # type: ignore[type-arg]  # generic in new releas
         try:
             west, south, east, north = (float(word) for word in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not four numbers W,S,E,N in degrees", param, ctx)
-        if not (-90 <= south < north <= 90 and -180 <= west <= 180 and -180 <= east <= 180):
+            self.fail(f"{value!r} is not four numbers W,S,E,N", param, ctx)
+        in_degrees = ctx is None or ctx.params.get("bbox_crs", _DEGREES) == _DEGREES
+        on_earth = -90 <= south < north <= 90 and -180 <= west <= 180 and -180 <= east <= 180
+        if in_degrees and not on_earth:
             self.fail(f"{value!r} has no area on Earth; the order is W,S,E,N", param, ctx)
         return west, south, east, north
+
+
+class _Words(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Words between commas, or numbers."""
+
+    def __init__(self, name: str, kind: Callable[[str], Any] = str) -> None:
+        self.name = name
+        self.kind = kind
+
+    @override
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Any, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self.kind(word) for word in str(value).replace(",", " ").split())
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
 
 
 class _Formats(click.ParamType):  # type: ignore[type-arg]  # as above
@@ -53,6 +85,66 @@ class _Formats(click.ParamType):  # type: ignore[type-arg]  # as above
 
 BBOX: Final = _BBox()
 FORMATS: Final = _Formats()
+
+
+#: Auxiliary maps by the name of their option and of their configuration.
+MAPS: Final = {
+    "dem": "Elevation: folder of Copernicus DEM or SRTM tiles, or a raster.",
+    "land_cover": "Land cover: folder of WorldCover tiles, or the ESA CCI map.",
+    "water_bodies": "Water bodies: the ESA CCI map, or a folder of WorldCover tiles.",
+    "snow_condition": "Snow occurrence: folder of ESA CCI files by week or month.",
+    "snow_climatology": "Where snow can lie: a raster, above zero where it can.",
+    "cams": "Aerosol optical thickness: file of CAMS, or a folder of them.",
+}
+
+
+def with_part(command: Any) -> Any:
+    """Decorate a command with the options that choose a part of a product."""
+    options = (
+        click.option("--bbox", type=BBOX, help="Only this part, W,S,E,N."),
+        # Eager, for the box is checked by it.
+        click.option(
+            "--bbox-crs",
+            default=_DEGREES,
+            show_default=True,
+            is_eager=True,
+            metavar="CRS",
+            help="Reference system of --bbox, and of a geometry that names none.",
+        ),
+        click.option("--geometry", metavar="FILE", help="Only the area in this GeoJSON file."),
+        click.option("--mask", is_flag=True, help="No-data outside of the geometry."),
+        click.option("--bands", type=_Words("B02,B03,scl"), help="Only these bands and maps."),
+        click.option("--resolution", type=_Words("10,20,60", int), help="Only these pixel sizes."),
+        click.option(
+            "--statistics",
+            type=click.Choice(["tile", "region"]),
+            default="tile",
+            show_default=True,
+            help="What aerosol and vapour of a part come from: the tile at reduced resolution, "
+            "with pixels as in the whole tile, or the part alone.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def geometry_text(path: str | None, crs: str, storage_options: dict[str, Any]) -> str | None:
+    """Content of a geometry file as GeoJSON, so that a job does not depend on the file."""
+    if path is None:
+        return None
+    from s2cloud.io.geometries import geometry, to_text  # noqa: PLC0415  # keep --help fast
+
+    return to_text(geometry(path, crs, storage_options if is_remote(path) else {}))
+
+
+def with_maps(command: Any) -> Any:
+    """Decorate a command with one option per auxiliary map and those that reach their store."""
+    command = _pair("aux-", "for the maps, where they differ from SRC")(command)
+    for name, words in reversed(MAPS.items()):
+        option = f"--{name.replace('_', '-')}"
+        command = click.option(option, name, metavar="ADDRESS", help=words)(command)
+    return command
 
 
 def with_storage_options(*, destination: bool) -> Callable[[Any], Any]:

@@ -10,10 +10,13 @@ import click
 
 from s2cloud.cli import console
 from s2cloud.cli.options import (
-    BBOX,
     FORMATS,
+    MAPS,
+    geometry_text,
     is_remote,
     parse_storage_options,
+    with_maps,
+    with_part,
     with_storage_options,
 )
 
@@ -26,8 +29,9 @@ __all__ = ["process"]
 @click.option(
     "--format", "formats", type=FORMATS, default="cog,zarr", show_default=True, help="Outputs."
 )
-@click.option("--bbox", type=BBOX, help="Only this part, in degrees.")
+@with_part
 @click.option("--config", metavar="FILE", help="Processing options, a YAML file.")
+@with_maps
 @click.option(
     "--cluster",
     "kind",
@@ -48,6 +52,12 @@ def process(  # noqa: PLR0913  # one parameter per option
     *,
     formats: tuple[Any, ...],
     bbox: tuple[float, float, float, float] | None,
+    bbox_crs: str,
+    geometry: str | None,
+    mask: bool,
+    bands: tuple[str, ...] | None,
+    resolution: tuple[int, ...] | None,
+    statistics: Any,
     config: str | None,
     kind: Any,
     workers: int | None,
@@ -56,11 +66,15 @@ def process(  # noqa: PLR0913  # one parameter per option
     storage_options: str | None,
     dst_storage_option: tuple[str, ...],
     dst_storage_options: str | None,
+    aux_storage_option: tuple[str, ...],
+    aux_storage_options: str | None,
     as_json: bool,
+    **maps: str | None,
 ) -> None:
     """Make the L2A product of the L1C product SRC under DST.
 
-    SRC is a SAFE folder, a zip of one, or a URL of either such as s3://bucket/path/NAME.SAFE.
+    SRC is a SAFE folder, a zip of one, a tile of the open data on AWS, EOPF Zarr, or a STAC item;
+    on disk or at a URL such as s3://bucket/path/NAME.SAFE.
     DST is a folder or a URL prefix; the product goes to DST/NAME_OF_THE_L2A_PRODUCT/ and is
     complete once its receipt is there. A product that is complete is not made again.
     """
@@ -70,14 +84,27 @@ def process(  # noqa: PLR0913  # one parameter per option
 
     common = parse_storage_options(storage_option, storage_options)
     separate = parse_storage_options(dst_storage_option, dst_storage_options)
+    auxiliary = parse_storage_options(aux_storage_option, aux_storage_options)
+    chosen = load_config(config)
+    named = {name: maps[name] for name in MAPS if maps[name] is not None}
+    if named:
+        maps_of = chosen.auxiliary.model_copy(update=named)
+        chosen = chosen.model_copy(update={"auxiliary": maps_of})
     job = Job(
         source=source,
         destination=destination,
         formats=formats,
         bbox=bbox,
-        config=load_config(config),
+        bbox_crs=bbox_crs,
+        geometry=geometry_text(geometry, bbox_crs, common),
+        mask=mask,
+        bands=bands,
+        resolution=resolution,
+        statistics=statistics,
+        config=chosen,
         source_options=common if is_remote(source) else {},
         destination_options=(separate or common) if is_remote(destination) else {},
+        auxiliary_options=auxiliary or common,
         overwrite=overwrite,
     )
     began = time.monotonic()

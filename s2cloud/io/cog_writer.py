@@ -16,7 +16,7 @@ import numpy as np
 
 from s2cloud.io.cog_encode import CogProfile, encode_cog
 from s2cloud.io.commit import commit
-from s2cloud.io.layers import Layer, summarise
+from s2cloud.io.layers import Layer, Summary, summarise
 from s2cloud.io.receipt import Asset, Receipt
 from s2cloud.io.target import (
     Product,
@@ -86,8 +86,8 @@ def to_cog(
     Notes
     -----
     Files are named as ESA names them, ``T32TQM_20250601T101601_B02_10m.tif``. Every band comes
-    at its native resolution, AOT, WVP, SCL and the cloud and snow probabilities at 20 m, the
-    true-colour image at the finest one; a tree of one resolution gives all of them at that one.
+    at its native resolution, AOT, WVP, SCL, flags and the cloud and snow probabilities at 20 m,
+    the true-colour image at the finest one; a tree of one resolution gives all of them at that one.
     """
     return commit(
         l2a, str(destination), [CogTarget()], storage_options=storage_options, overwrite=overwrite
@@ -168,10 +168,18 @@ class CogTarget:
                     offset=file.profile.offset,
                     nodata=file.profile.nodata,
                     unit=file.profile.unit,
-                    statistics=summary.statistics(layer.encoding) if summary else {},
+                    statistics=_statistics(layer, summary),
                 )
             )
         return assets
+
+
+def _statistics(layer: Layer, summary: Summary | None) -> dict[str, float]:
+    if summary is None:
+        return {}
+    found = summary.statistics(layer.encoding)
+    # Bits have neither mean nor extremes.
+    return {k: v for k, v in found.items() if layer.is_quantity or k == "valid_percent"}
 
 
 def true_colour(counts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
@@ -227,8 +235,8 @@ def _native(layers: Sequence[Layer]) -> list[Layer]:
         band = BAND_INFO.get(layer.name)
         own = band.resolution if band is not None else _MAP_RESOLUTION
         rank = (layer.resolution < own, abs(layer.resolution - own))
-        if layer.name not in best or rank < best[layer.name][0]:
-            best[layer.name] = (rank, layer)
+        if layer.label not in best or rank < best[layer.label][0]:
+            best[layer.label] = (rank, layer)
     return [layer for _, layer in best.values()]
 
 
@@ -243,7 +251,9 @@ def _colour_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
 def _single(product: Product, layer: Layer, stem: str) -> _File:
     encoding = layer.encoding
     band = BAND_INFO.get(layer.name) if layer.is_reflectance else None
-    title = f"{encoding.long_name} {layer.name.upper()}" if band else encoding.long_name
+    title = encoding.long_name
+    if layer.name in BAND_INFO:
+        title = f"{title} {layer.name.upper()}"
     profile = CogProfile(
         dtype=encoding.dtype,
         nodata=encoding.fill,
@@ -251,12 +261,12 @@ def _single(product: Product, layer: Layer, stem: str) -> _File:
         scale=encoding.scale,
         offset=encoding.offset,
         unit=encoding.units,
-        predictor=not layer.is_classes,
-        overviews=_CLASS_OVERVIEWS if layer.is_classes else "AVERAGE",
+        predictor=layer.is_quantity,
+        overviews="AVERAGE" if layer.is_quantity else _CLASS_OVERVIEWS,
         tags=_tags(product, title),
     )
     roles = ("data", "reflectance") if band else ("data",)
-    href = f"{stem}_{layer.name.upper()}_{layer.resolution}m.tif"
+    href = f"{stem}_{layer.label.upper()}_{layer.resolution}m.tif"
     return _File(layer.key, href, title, (layer,), profile, roles)
 
 

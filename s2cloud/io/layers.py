@@ -18,7 +18,15 @@ from s2cloud.algorithms.classification import class_counts
 from s2cloud.model.bands import BAND_INFO
 from s2cloud.model.errors import InputError
 from s2cloud.model.grid import BLOCK_PX, Grid, grid_of
-from s2cloud.model.schema import ENCODINGS, PROBABILITY, REFLECTANCE, SCL_PATH, Encoding
+from s2cloud.model.schema import (
+    ENCODINGS,
+    FLAGS,
+    PROBABILITY,
+    REFLECTANCE,
+    SCL_PATH,
+    UNCERTAINTY,
+    Encoding,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -36,6 +44,8 @@ _FAMILIES: Final = {
     "quality/atmosphere": ("aot", "wvp"),
     SCL_PATH: ("scl",),
     PROBABILITY.rpartition("/")[0]: ("cld", "snw"),
+    FLAGS: ("flags",),
+    UNCERTAINTY: None,
 }
 
 
@@ -73,8 +83,13 @@ class Layer:
 
     @property
     def key(self) -> str:
-        """Name within the product, ``b02_10m``."""
-        return f"{self.name}_{self.resolution}m"
+        """Name within the product, ``b02_10m``, ``b02_sigma_10m`` for its uncertainty."""
+        return f"{self.label}_{self.resolution}m"
+
+    @property
+    def label(self) -> str:
+        """Name without the resolution."""
+        return f"{self.name}_sigma" if self.path.startswith(UNCERTAINTY) else self.name
 
     @property
     def is_reflectance(self) -> bool:
@@ -90,6 +105,16 @@ class Layer:
     def is_classes(self) -> bool:
         """Whether values are names, not quantities: the scene classification."""
         return self.path.startswith(SCL_PATH)
+
+    @property
+    def is_flags(self) -> bool:
+        """Whether the bits of a value are names."""
+        return self.path.startswith(FLAGS)
+
+    @property
+    def is_quantity(self) -> bool:
+        """Whether values are numbers that have a mean."""
+        return not (self.is_classes or self.is_flags)
 
 
 @dataclass(slots=True)
@@ -325,6 +350,8 @@ def _family(path: str, name: str) -> bool:
 
 def _encoding(path: str, name: str, variable: xr.DataArray) -> Encoding:
     if _family(path, name):
+        if path.strip("/").startswith(UNCERTAINTY):
+            return ENCODINGS["uncertainty"]
         return ENCODINGS.get(name, ENCODINGS["reflectance"])
     limits = np.iinfo(variable.dtype)
     title = str(variable.attrs.get("long_name", name))

@@ -6,30 +6,34 @@ band. Pixels and masks are read when they are computed.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import xarray as xr
-from pyproj import Transformer
 
 from s2cloud.io.grib import read_grib
 from s2cloud.io.jp2_array import JP2Image
 from s2cloud.io.jp2_header import HEADER_BYTES, georeference
 from s2cloud.io.jp2_index import JP2Group
 from s2cloud.io.l1c_layout import BandImage, Layout, layout_of, window_of
-from s2cloud.io.safe_masks import CLASSIFICATION_BITS, QUALITY_BITS, polygon_mask, raster_mask
+from s2cloud.io.l1c_tree import block_means, counts, root_attrs
+from s2cloud.io.part import Part, Placed, degrees
+from s2cloud.io.safe_masks import (
+    CLASSIFICATION_BITS,
+    QUALITY_BITS,
+    detector_map,
+    polygon_mask,
+    raster_mask,
+)
 from s2cloud.io.safe_metadata import (
     ProductMetadata,
     TileMetadata,
     parse_product,
     parse_tile,
-    product_of_tile,
 )
-from s2cloud.model.bands import BAND_INDEX, BAND_INFO, BANDS, SENSORS, Resolution
+from s2cloud.model.bands import BAND_INDEX, BAND_INFO, BANDS, Resolution
 from s2cloud.model.errors import InputError
 from s2cloud.model.granule import Granule
 from s2cloud.model.grid import BLOCK_PX, Grid
@@ -39,10 +43,8 @@ from s2cloud.model.schema import (
     ECMWF,
     GEOMETRY,
     L1C_CLASSIFICATION,
-    NODATA,
     OVERVIEW,
     QUALITY_MASK,
-    SATURATED,
     reflectance_path,
 )
 
@@ -51,11 +53,10 @@ if TYPE_CHECKING:
 
     from s2cloud.io.safe_files import ProductFiles
 
-__all__ = ["read_granule_folder", "read_safe"]
+__all__ = ["SafeProduct", "read_safe", "tree_of"]
 
 logger = logging.getLogger(__name__)
 
-Bbox = tuple[float, float, float, float]
 Window = tuple[int, int, int, int]
 
 _FORECASTS: Final = {
@@ -68,25 +69,40 @@ _FORECASTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Product:
-    """Everything known of a product before its tree is built."""
+class SafeProduct:
+    """Everything known of a product before its tree is built.
+
+    Attributes
+    ----------
+    files
+        Its files.
+    granule
+        Folder of the granule in it, empty if the granule lies at the top.
+    product, tile
+        Metadata.
+    uri
+        Where it was opened, for its identity.
+    notes
+        What is not as in other products.
+    """
 
     files: ProductFiles
     granule: str
     product: ProductMetadata
     tile: TileMetadata
     uri: str
+    notes: tuple[str, ...] = ()
 
 
-def read_safe(files: ProductFiles, *, bbox: Bbox | None, uri: str) -> xr.DataTree:
+def read_safe(files: ProductFiles, *, part: Part, uri: str) -> xr.DataTree:
     """Tree of a SAFE product.
 
     Parameters
     ----------
     files
         Files of the product; MTD_MSIL1C.xml is known to be there.
-    bbox
-        West, south, east, north. [degree] None for the whole tile.
+    part
+        What to read of it.
     uri
         Where the product was opened, for its identity.
     """
@@ -108,40 +124,19 @@ def read_safe(files: ProductFiles, *, bbox: Bbox | None, uri: str) -> xr.DataTre
         path = others[0]
     tile = parse_tile(files.read(path), files.url(path))
     folder = path.removesuffix("/MTD_TL.xml")
-    return _tree(_Product(files, folder, product, tile, uri), bbox)
+    return tree_of(SafeProduct(files, folder, product, tile, uri), part)
 
 
-def read_granule_folder(
-    files: ProductFiles, metadata: str, *, bbox: Bbox | None, uri: str
-) -> xr.DataTree:
-    """Tree of a folder that holds one granule without the product around it.
+def tree_of(p: SafeProduct, part: Part) -> xr.DataTree:
+    """Tree of a product whose files and metadata are known.
 
     Parameters
     ----------
-    files
-        Files of the folder.
-    metadata
-        Name of the tile metadata: ``MTD_TL.xml``, or ``metadata.xml`` in the public archive.
-    bbox, uri
-        As in `read_safe`.
+    p
+        The product.
+    part
+        What to read of it.
     """
-    tile = parse_tile(files.read(metadata), files.url(metadata))
-    info: dict[str, Any] = {}
-    if files.infos(["tileInfo.json"]):
-        try:
-            info = json.loads(files.read("tileInfo.json"))
-        except ValueError as error:
-            raise InputError(
-                "damaged metadata",
-                where=files.url("tileInfo.json"),
-                found=str(error),
-                fix="download the file again",
-            ) from error
-    product = product_of_tile(tile, info, files.url())
-    return _tree(_Product(files, "", product, tile, uri), bbox)
-
-
-def _tree(p: _Product, bbox: Bbox | None) -> xr.DataTree:
     images, missing = _images(p)
     headers = {
         band: BandImage(image.header.shape, *_place(first))
@@ -150,7 +145,8 @@ def _tree(p: _Product, bbox: Bbox | None) -> xr.DataTree:
     layout = layout_of(headers, p.tile.grids, p.files.url())
     if layout.note:
         logger.warning("%s: %s", p.product.name, layout.note)
-    window = _overview_window(layout.overview, bbox, p.files.url())
+    placed = part.on(layout.overview, p.files.url())
+    window = placed.window
     bands = {band: image for band, (image, _) in images.items()}
     nodes: dict[str, xr.Dataset] = {}
     for resolution in layout.grids:
@@ -158,16 +154,16 @@ def _tree(p: _Product, bbox: Bbox | None) -> xr.DataTree:
         nodes[reflectance_path(resolution)] = _reflectance(
             p, layout, window, resolution, {band: bands[band] for band in members}
         )
-    nodes[f"{OVERVIEW}/r60m"] = _overview(p, layout, window, bands)
+    nodes[f"{OVERVIEW}/r60m"] = _overview(p, layout, placed, bands)
     nodes[GEOMETRY] = p.tile.geometry
     nodes |= _meteorology(p)
-    nodes |= _masks(p, layout, window)
+    nodes |= _masks(p, layout, placed)
     tree = xr.DataTree.from_dict(nodes)
-    tree.attrs = _attrs(p, layout, missing)
+    tree.attrs = _attrs(p, layout, placed, missing)
     return tree
 
 
-def _images(p: _Product) -> tuple[dict[str, tuple[JP2Image, bytes]], list[str]]:
+def _images(p: SafeProduct) -> tuple[dict[str, tuple[JP2Image, bytes]], list[str]]:
     """Images with their first bytes, and the paths of those that are not there."""
     expected = {
         band: f"{path}.jp2" if not path.endswith(".jp2") else path
@@ -209,47 +205,13 @@ def _place(first: bytes) -> tuple[tuple[float, float] | None, float | None]:
     return (None, None) if found is None else ((found[0], found[1]), found[2])
 
 
-def _overview_window(grid: Grid, bbox: Bbox | None, name: str) -> Window:
-    """Window of the overview's grid that covers a box."""
-    if bbox is None:
-        return (0, 0, grid.height, grid.width)
-    west, south, east, north = bbox
-    if not (-90 <= south < north <= 90) or west == east:
-        raise InputError(
-            "not a bounding box",
-            where=str(bbox),
-            expected="west, south, east, north in degrees",
-            fix="check the order of the numbers",
-        )
-    # A box across the date line has its east west of its west.
-    turn = 360.0 if east < west else 0.0
-    to_tile = Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
-    bounds = to_tile.transform_bounds(west, south, east + turn, north)
-    window = window_of(grid, bounds) if np.all(np.isfinite(bounds)) else None
-    if window is None:
-        inside = ", ".join(f"{v:.3f}" for v in _degrees(grid))
-        raise InputError(
-            "bounding box outside of the tile",
-            where=name,
-            expected=f"within {inside}",
-            found=", ".join(f"{v:g}" for v in bbox),
-            fix="check the box, or take the tile that covers it",
-        )
-    return window
-
-
-def _degrees(grid: Grid) -> tuple[float, ...]:
-    to_degrees = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    return tuple(float(v) for v in to_degrees.transform_bounds(*grid.bounds))
-
-
 def _scaled(window: Window, factor: int, grid: Grid) -> Window:
     row, col, height, width = (value * factor for value in window)
     return (row, col, min(height, grid.height - row), min(width, grid.width - col))
 
 
 def _reflectance(
-    p: _Product,
+    p: SafeProduct,
     layout: Layout,
     window: Window,
     resolution: Resolution,
@@ -265,49 +227,32 @@ def _reflectance(
 
 
 def _overview(
-    p: _Product, layout: Layout, window: Window, bands: dict[str, JP2Image]
+    p: SafeProduct, layout: Layout, placed: Placed, bands: dict[str, JP2Image]
 ) -> xr.Dataset:
     arrays: dict[str, da.Array] = {}
-    shape = layout.overview.shape
-    whole = window == (0, 0, *shape)
+    window, shape = placed.window, layout.overview.shape
     for band, image in bands.items():
         node = layout.nodes[band]
         factor, grid = layout.factors[node], layout.grids[node]
         read = _scaled(window, factor, grid)
-        if factor == 1 and whole:
+        if placed.is_own_scene or (factor == 1 and window == (0, 0, *shape)):
             # The very array of the band: its tiles are then decoded once for both.
-            arrays[band] = image.array(read, block=BLOCK_PX[node]).rechunk(-1)
+            arrays[band] = block_means(image.array(read, block=BLOCK_PX[node]), factor)
         else:
             arrays[band] = image.overview(factor, shape, window=read)
-    return _counts(p, layout.overview, 60, arrays)
+    grid = layout.overview.window(*window) if placed.is_own_scene else layout.overview
+    return _counts(p, grid, 60, arrays)
 
 
 def _counts(
-    p: _Product, grid: Grid, resolution: Resolution, arrays: dict[str, da.Array]
+    p: SafeProduct, grid: Grid, resolution: Resolution, arrays: dict[str, da.Array]
 ) -> xr.Dataset:
-    dims = ("y", "x")
-    column = SENSORS.index(p.product.sensor) if p.product.sensor in SENSORS else 0
-    variables = {}
-    for band, array in arrays.items():
-        info = BAND_INFO[band]
-        attrs = {
-            "long_name": f"top-of-atmosphere reflectance, band {info.esa_name}",
-            "units": "1",
-            "scale_factor": 1.0 / p.product.quantification,
-            "add_offset": p.product.offsets[BAND_INDEX[band]] / p.product.quantification,
-            "_FillValue": NODATA,
-            "saturated": SATURATED,
-            "wavelength_nm": info.wavelength_nm[column],
-        }
-        variables[band] = xr.Variable(dims, array, attrs)
-    return xr.Dataset(
-        variables,
-        coords={"y": ("y", grid.y), "x": ("x", grid.x)},
-        attrs={"crs": grid.crs, "resolution": resolution},
-    )
+    scale = p.product.quantification
+    decoding = {band: (1.0 / scale, p.product.offsets[BAND_INDEX[band]] / scale) for band in arrays}
+    return counts(arrays, decoding, grid, resolution, p.product.sensor)
 
 
-def _meteorology(p: _Product) -> dict[str, xr.Dataset]:
+def _meteorology(p: SafeProduct) -> dict[str, xr.Dataset]:
     paths = {
         node: [f"{p.granule}/{name}".lstrip("/") for name in names]
         for node, names in _FORECASTS.items()
@@ -325,9 +270,9 @@ def _meteorology(p: _Product) -> dict[str, xr.Dataset]:
     }
 
 
-def _masks(p: _Product, layout: Layout, window: Window) -> dict[str, xr.Dataset]:
-    paths = _mask_paths(p)
-    bounds = layout.overview.window(*window).bounds
+def _masks(p: SafeProduct, layout: Layout, placed: Placed) -> dict[str, xr.Dataset]:
+    paths, window = _mask_paths(p), placed.window
+    scene = window if placed.is_own_scene else (0, 0, *layout.overview.shape)
     infos = p.files.infos(paths.values())
     sources = {
         key: p.files.source(path, infos[path]) for key, path in paths.items() if path in infos
@@ -345,7 +290,6 @@ def _masks(p: _Product, layout: Layout, window: Window) -> dict[str, xr.Dataset]
         native: Resolution = 60 if band == "b00" else BAND_INFO[band].resolution
         node = layout.nodes.get(band, native) if band != "b00" else 60
         raster = p.tile.grids[native]
-        cut = window_of(raster, bounds)
         for kinds, path, title, values in (
             (("CLASSI", "CLOUDS"), L1C_CLASSIFICATION, "cloud and snow", CLASSIFICATION_BITS),
             (("DETFOO",), f"{DETECTOR_FOOTPRINT}/r{{}}m", "detector number", {}),
@@ -356,15 +300,26 @@ def _masks(p: _Product, layout: Layout, window: Window) -> dict[str, xr.Dataset]
                 QUALITY_BITS,
             ),
         ):
+            # At 60 m the footprints cover what the scene stage sees, the whole tile.
+            area = scene if native == 60 and kinds == ("DETFOO",) else window
+            cut = window_of(raster, layout.overview.window(*area).bounds)
             found = [own[kind] for kind in kinds if kind in own]
             images = [source for source in found if source.path.endswith(".jp2")]
             if images and cut is not None:
                 array = raster_mask(images[0], raster.shape, cut, block=BLOCK_PX[native])
                 add(path.format(native), band, array, raster.window(*cut), title)
             elif found and not images:
-                grid = _polygon_grid(layout, window, node)
+                grid = _polygon_grid(layout, area, node)
                 array = polygon_mask(found, values, grid, block=BLOCK_PX[node])
                 add(path.format(node), band, array, grid, title)
+        if native < 60 and "DETFOO" in own and layout.overview == p.tile.grids[60]:
+            # Which detector sees an overview pixel, for the directions of the correction.
+            source, grid = own["DETFOO"], layout.overview.window(*scene)
+            if source.path.endswith(".jp2"):
+                array = detector_map(source, raster.shape, 60 // native, scene)
+            else:
+                array = polygon_mask([source], {}, grid, block=BLOCK_PX[60])
+            add(f"{DETECTOR_FOOTPRINT}/r60m", band, array, grid, "detector number")
     return {
         node: xr.Dataset(
             variables,
@@ -375,7 +330,7 @@ def _masks(p: _Product, layout: Layout, window: Window) -> dict[str, xr.Dataset]
     }
 
 
-def _mask_paths(p: _Product) -> dict[tuple[str, str], str]:
+def _mask_paths(p: SafeProduct) -> dict[tuple[str, str], str]:
     """Type and band -> path, from the folder if there is a listing, else from the metadata."""
     if not p.files.found:
         return p.tile.masks
@@ -396,7 +351,7 @@ def _polygon_grid(layout: Layout, window: Window, node: Resolution) -> Grid:
     return grid.window(*_scaled(window, layout.factors[node], grid))
 
 
-def _attrs(p: _Product, layout: Layout, missing: list[str]) -> dict[str, Any]:
+def _attrs(p: SafeProduct, layout: Layout, placed: Placed, missing: list[str]) -> dict[str, Any]:
     found = Granule(
         name=p.product.name,
         sensor=p.product.sensor,  # type: ignore[arg-type]  # checked by Granule itself
@@ -407,17 +362,15 @@ def _attrs(p: _Product, layout: Layout, missing: list[str]) -> dict[str, Any]:
         absolute_orbit=p.tile.absolute_orbit,
         datatake=p.product.datatake,
         datastrip=p.tile.datastrip,
-        bbox=_degrees(layout.overview),
+        bbox=degrees(layout.overview),
         uri=p.uri,
     )
-    attrs: dict[str, Any] = {
-        "granule": found.to_attrs(),
-        "sensor": p.product.sensor,
-        "quantification": p.product.quantification,
-        "earth_sun_correction": p.product.earth_sun_correction,
-        "solar_irradiance": list(p.product.solar_irradiance),
-        "missing_bands": missing,
-    }
-    if layout.note:
-        attrs["image_size_note"] = layout.note
-    return attrs
+    return root_attrs(
+        found,
+        quantification=p.product.quantification,
+        earth_sun_correction=p.product.earth_sun_correction,
+        solar_irradiance=list(p.product.solar_irradiance),
+        missing=missing,
+        placed=placed,
+        notes=[*p.notes, layout.note],
+    )

@@ -20,7 +20,13 @@ from dask.highlevelgraph import HighLevelGraph
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from s2cloud.io.jp2 import decode_tile, parts_in_memory
+from s2cloud.io.jp2 import (
+    decode_reduced,
+    decode_tile,
+    is_reducible,
+    parts_in_memory,
+    reduced_prefix,
+)
 from s2cloud.io.jp2_array import block_edges
 from s2cloud.io.jp2_header import read_header
 from s2cloud.model.errors import InputError
@@ -31,10 +37,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from s2cloud.io.jp2_header import J2KHeader
     from s2cloud.io.jp2_index import JP2Source
     from s2cloud.model.grid import Grid
 
-__all__ = ["CLASSIFICATION_BITS", "QUALITY_BITS", "polygon_mask", "raster_mask"]
+__all__ = ["CLASSIFICATION_BITS", "QUALITY_BITS", "detector_map", "polygon_mask", "raster_mask"]
 
 #: Layers of MSK_QUALIT in their order; the bit of layer i is 2**i.
 QUALITY_LAYERS: Final = (
@@ -52,6 +59,9 @@ CLASSIFICATION_BITS: Final = {"OPAQUE": 1, "CIRRUS": 2, "SNOW_ICE": 4}
 
 #: rasterize() silences a warning of its own with catch_warnings, which is not thread-safe.
 _rasterize_lock = threading.Lock()
+
+#: Wavelet levels left out of a detector footprint, 8 pixels become 1: 80 m of a 10 m band.
+REDUCTION: Final = 3
 
 #: Value and rings of one polygon, the outer one first.
 Polygon = tuple[int, tuple[tuple[tuple[float, float], ...], ...]]
@@ -83,6 +93,34 @@ def raster_mask(
     return _blocks(
         ("raster", source.token, shape), partial(_content, [source]), make, window, block
     )
+
+
+def detector_map(
+    source: JP2Source, shape: tuple[int, int], factor: int, window: Window
+) -> da.Array:
+    """Detector that sees the centre of each overview pixel, from the footprint image of a band.
+
+    Parameters
+    ----------
+    source
+        JPEG 2000 file.
+    shape
+        Rows and columns that the metadata promises for the image.
+    factor
+        Pixels of the image along the side of an overview pixel.
+    window
+        First row, first column, rows and columns wanted. [overview pixel]
+
+    Returns
+    -------
+    dask.array.Array
+        uint8, 0 outside of all detectors; one chunk, made by one task. Tiles of the image that
+        lie in one detector, which their low-pass tells, are not decoded further.
+    """
+    size = 1 << 30
+    make = partial(_sampled, source.url, shape, factor)
+    tokens = ("detectors", source.token, shape, factor)
+    return _blocks(tokens, partial(_content, [source]), make, window, size)
 
 
 def polygon_mask(
@@ -141,9 +179,7 @@ def _content(sources: Sequence[JP2Source]) -> bytes:
     return sources[0].store.read(sources[0].path)
 
 
-def _raster_block(
-    name: str, shape: tuple[int, int], bounds: Window, data: bytes
-) -> npt.NDArray[np.uint8]:
+def _checked_header(name: str, shape: tuple[int, int], data: bytes) -> J2KHeader:
     header = read_header(lambda start, stop: data[start:stop], len(data), name)
     if header.shape != shape:
         raise InputError(
@@ -153,6 +189,47 @@ def _raster_block(
             found=" x ".join(map(str, header.shape)),
             fix="download the product again",
         )
+    return header
+
+
+def _sampled(
+    name: str, shape: tuple[int, int], factor: int, bounds: Window, data: bytes
+) -> npt.NDArray[np.uint8]:
+    header = _checked_header(name, shape, data)
+    top, left, bottom, right = bounds
+    out = np.zeros((bottom - top, right - left), np.uint8)
+    # The pixel beside the centre; the last blocks of a tile may be cut.
+    rows = np.minimum(np.arange(top, bottom) * factor + factor // 2, shape[0] - 1)
+    cols = np.minimum(np.arange(left, right) * factor + factor // 2, shape[1] - 1)
+    for tile, pieces in parts_in_memory(header, data).items():
+        t, l, b, r = header.tile_bounds(tile)  # noqa: E741  # top, left, bottom, right
+        i = slice(*np.searchsorted(rows, (t, b)))
+        j = slice(*np.searchsorted(cols, (l, r)))
+        if rows[i].size and cols[j].size:
+            parts = [data[at : at + length] for at, length in pieces]
+            out[i, j] = _samples(header, tile, parts, (rows[i] - t, cols[j] - l))
+    return out
+
+
+def _samples(
+    header: J2KHeader,
+    tile: int,
+    pieces: Sequence[bytes],
+    wanted: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+) -> npt.NDArray[np.uint8]:
+    """Pixels of a tile at some rows and columns, from a reduced resolution if that can tell."""
+    if is_reducible(header, REDUCTION) and reduced_prefix(header, tile, pieces[0], REDUCTION):
+        low = decode_reduced(header, tile, pieces[0], REDUCTION)
+        # At a border the wavelet mixes two numbers, and that may give the number of a third.
+        if low.min() == low.max():
+            return np.full([index.size for index in wanted], low.flat[0], np.uint8)
+    return np.asarray(decode_tile(header, tile, pieces)[np.ix_(*wanted)], np.uint8)
+
+
+def _raster_block(
+    name: str, shape: tuple[int, int], bounds: Window, data: bytes
+) -> npt.NDArray[np.uint8]:
+    header = _checked_header(name, shape, data)
     parts = parts_in_memory(header, data)
     top, left, bottom, right = bounds
     out = np.empty((bottom - top, right - left), np.uint8)

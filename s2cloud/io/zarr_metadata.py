@@ -172,7 +172,7 @@ def _create_array(group: Any, layer: Layer) -> None:
     dtype = np.dtype(encoding.dtype)
     attrs: dict[str, Any] = {"long_name": encoding.long_name, "units": encoding.units}
     attrs |= _plain(layer.attrs)
-    if layer.is_product and not layer.is_classes:
+    if layer.is_product and layer.is_quantity:
         attrs["_FillValue"] = encoding.fill
     if (encoding.scale, encoding.offset) != (1.0, 0.0):
         attrs |= {"scale_factor": encoding.scale, "add_offset": encoding.offset}

@@ -8,14 +8,23 @@ import numpy as np
 import xarray as xr
 
 from s2cloud.model.errors import InputError
-from s2cloud.model.schema import TERRAIN
+from s2cloud.model.schema import LAND_COVER, TERRAIN, land_cover_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from s2cloud.model.bands import Resolution
     from s2cloud.processor.optics import SceneInput
 
-__all__ = ["cell_elevation", "decoding_of", "merged", "node_of", "require_bands"]
+__all__ = [
+    "cell_elevation",
+    "decoding_of",
+    "land_cover_of",
+    "merged",
+    "node_of",
+    "require_bands",
+    "snow_possible_of",
+]
 
 
 def node_of(tree: xr.DataTree, path: str) -> xr.Dataset | None:
@@ -28,15 +37,28 @@ def node_of(tree: xr.DataTree, path: str) -> xr.Dataset | None:
 
 def merged(l1c: xr.DataTree, aux: xr.DataTree) -> xr.DataTree:
     """L1C tree with the nodes of an auxiliary tree in place of its own."""
-    nodes = (
-        {path: node.to_dataset() for path, node in l1c.to_dict().items()}
-        if False
-        else {node.path: node.to_dataset(inherit=False) for node in l1c.subtree}
-    )
+    nodes = {node.path: node.to_dataset(inherit=False) for node in l1c.subtree}
     nodes |= {node.path: node.to_dataset(inherit=False) for node in aux.subtree if node.data_vars}
     tree = xr.DataTree.from_dict(nodes, name=l1c.name)
-    tree.attrs = dict(l1c.attrs)
+    tree.attrs = {**l1c.attrs, "auxiliary": list(aux.attrs.get("auxiliary", []))}
     return tree
+
+
+def land_cover_of(tree: xr.DataTree, resolution: Resolution) -> xr.Dataset:
+    """Lazy maps of classes on a grid of the tile; empty if there are none.
+
+    Any of ``land_cover``, ``water_bodies`` and ``snow_condition``, uint8. At 20 m on the pixels
+    of the reflectance, at 60 m on those of the overview.
+    """
+    node = node_of(tree, land_cover_path(resolution))
+    return xr.Dataset() if node is None else node
+
+
+def snow_possible_of(tree: xr.DataTree) -> bool | None:
+    """Whether the snow climatology allows snow in this tile, None if there is none."""
+    node = node_of(tree, LAND_COVER)
+    found = None if node is None else node.get("snow_possible")
+    return None if found is None else bool(found.values)
 
 
 def decoding_of(variable: xr.DataArray) -> tuple[float, float]:

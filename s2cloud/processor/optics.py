@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from s2cloud.algorithms import geometry, resampling, water_vapour
+from s2cloud.algorithms import geometry, illumination, resampling, water_vapour
 from s2cloud.model.bands import BAND_INDEX
 from s2cloud.model.grid import Grid
 from s2cloud.physics import gases, lut
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from s2cloud.config import ProcessorConfig
     from s2cloud.model.bands import Sensor
     from s2cloud.processor.meteorology import Meteorology
+    from s2cloud.processor.relief import Relief
 
     Floats = npt.NDArray[np.float32]
     Counts = npt.NDArray[np.uint16]
@@ -32,11 +33,15 @@ __all__ = [
     "decoded",
     "on_pixels",
     "pressure_of",
+    "thinning",
     "vapour_column",
+    "vapour_prior_sigma",
 ]
 
 #: Side of a cell. [m]
 CELL_M: Final = 300.0
+#: Height over which the columns of aerosol and vapour fall to 1 / e. [m]
+SCALE_HEIGHT_M: Final = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class SceneInput:
         Elevation of each cell. [m], shape (cell_y, cell_x), or None for the mean everywhere.
     config
         Options.
+    relief
+        Terrain of the cells, or None without a terrain model of the whole tile.
     """
 
     sensor: Sensor
@@ -68,6 +75,7 @@ class SceneInput:
     meteorology: Meteorology
     elevation: Floats | None
     config: ProcessorConfig
+    relief: Relief | None = None
 
     @property
     def cell_px(self) -> int:
@@ -87,19 +95,44 @@ class SceneInput:
 
 
 class CellOptics:
-    """Look-up table and gases on a lattice of cells."""
+    """Look-up table and gases on a lattice of cells.
 
-    def __init__(self, given: SceneInput, pressure: Floats, step: int = 1) -> None:
+    Parameters
+    ----------
+    given
+        Grids, angles, options.
+    pressure
+        Surface pressure. [hPa], shape (cell_y, cell_x)
+    step
+        Cells of the scene along one of the lattice.
+    parity
+        See ``geometry.angles_at``.
+    model
+        Aerosol, that of the meteorology if None.
+    """
+
+    def __init__(
+        self,
+        given: SceneInput,
+        pressure: Floats,
+        step: int = 1,
+        *,
+        parity: int | None = None,
+        model: str | None = None,
+    ) -> None:
         self.given = given
         self.pressure = pressure
+        self.parity = parity
         side = given.cell_px * given.grid.pixel_size * step
         rows, cols = pressure.shape
         lattice = Grid("", given.grid.ulx, given.grid.uly, side, rows, cols)
         self.x, self.y = lattice.x, lattice.y
-        self.table = lut.load(given.sensor, given.config.aerosol.model)
+        self.table = lut.load(given.sensor, model or given.meteorology.aerosol_model)
 
     def _evaluate(self, band: str, aot550: Floats) -> tuple[lut.Optics, Floats]:
-        sza, vza, raa = geometry.angles_at(self.given.points, BAND_INDEX[band], self.x, self.y)
+        sza, vza, raa = geometry.angles_at(
+            self.given.points, BAND_INDEX[band], self.x, self.y, self.parity
+        )
         optics = self.table.evaluate(
             band, sza=sza, vza=vza, raa=raa, aot550=aot550, pressure=self.pressure
         )
@@ -129,6 +162,32 @@ class CellOptics:
             )
         )
         return path, gain, albedo, ratio
+
+    def diffuse_light(self, band: str, aot550: Floats) -> tuple[Floats, Floats]:
+        """What falls on level ground as scattered light.
+
+        Returns
+        -------
+        tuple
+            Share of the scattered light that comes from around the sun times the share of
+            scattered light, and the latter. [1], shape (cell_y, cell_x)
+        """
+        sza, vza, _ = geometry.angles_at(
+            self.given.points, BAND_INDEX[band], self.x, self.y, self.parity
+        )
+        optics, _ = self._evaluate(band, aot550)
+        clean, _ = self._evaluate(band, np.zeros_like(aot550))
+        # By reciprocity the beam to the sensor, exp(-tau / mu), tells the beam from the sun.
+        ratio = np.cos(np.radians(vza)) / np.cos(np.radians(sza))
+        beam, beam_clean = (
+            np.asarray(o.transmittance_up_direct, dtype=np.float64) ** ratio
+            for o in (optics, clean)
+        )
+        sky = np.maximum(optics.transmittance_down - beam, 1e-6)
+        molecules = np.clip((clean.transmittance_down - beam_clean) / sky, 0.0, 1.0)
+        share = illumination.around_sun(beam, molecules)
+        diffuse = np.clip(1.0 - beam / optics.transmittance_down, 0.0, 1.0)
+        return (share * diffuse).astype(np.float32), diffuse.astype(np.float32)
 
     def vapour(self, aot550: Floats) -> Floats:
         """See `VapourTerms`."""
@@ -195,6 +254,26 @@ def pressure_of(given: SceneInput) -> Floats:
     return np.asarray(surface_pressure(elevation, given.meteorology.pressure), dtype=np.float32)
 
 
+def thinning(given: SceneInput, elevation: Floats | None = None) -> Floats:
+    """Columns of aerosol and vapour above some height over those above the mean of the tile.
+
+    Both lie low: a scale height of 2 km is that of the aerosol in the look-up tables and a common
+    one of water vapour (Reitan 1963, doi:10.1175/1520-0450(1963)002<0776:SDPATM>2.0.CO;2).
+
+    Parameters
+    ----------
+    given
+        Elevation of the tile and its cells.
+    elevation
+        Heights. [m], shape (cell_y, cell_x); those of the cells if None.
+    """
+    heights = given.elevation if elevation is None else elevation
+    if heights is None:
+        return np.ones(given.cells, dtype=np.float32)
+    above = given.meteorology.elevation - np.asarray(heights, dtype=np.float32)
+    return np.asarray(np.exp(above / np.float32(SCALE_HEIGHT_M)), dtype=np.float32)
+
+
 def on_pixels(given: SceneInput, cells: Floats, cell_px: int) -> Floats:
     """Field of cells on the overview pixels."""
     field: Floats = resampling.interpolate_cells(
@@ -204,25 +283,26 @@ def on_pixels(given: SceneInput, cells: Floats, cell_px: int) -> Floats:
 
 
 def vapour_column(
-    given: SceneInput, toa_b09: Floats, boa_b8a: Floats, terms: Floats, first_guess: Floats
-) -> Floats:
-    """Water vapour column of pixels or cells. [kg m-2].
+    given: SceneInput, toa_b09: Floats, boa_b09: Floats, terms: Floats, first_guess: Floats
+) -> tuple[Floats, Floats]:
+    """Water vapour column of pixels or cells and its one-sigma uncertainty. [kg m-2].
 
     Parameters
     ----------
     given
         Sensor and options.
-    toa_b09, boa_b8a
-        Top-of-atmosphere reflectance of B09 and surface reflectance of B8A, shape (y, x).
+    toa_b09, boa_b09
+        Top-of-atmosphere and expected surface reflectance of B09, shape (y, x).
     terms
         `VapourTerms.terms` on the same pixels.
     first_guess
         Column to begin with. [kg m-2], shape (y, x)
     """
-    law = given.config.water_vapour.b09_law
-    return water_vapour.retrieve(
+    options = given.config.water_vapour
+    law = options.b09_law
+    column, sigma = water_vapour.retrieve(
         toa_b09,
-        boa_b8a,
+        boa_b09,
         path_rayleigh=terms[0],
         path_aerosol=terms[1],
         transmittance=terms[2],
@@ -234,3 +314,11 @@ def vapour_column(
             gases.water_vapour_transmittance, given.sensor, "b09", b09_law=law
         ),
     )
+    return water_vapour.combine(column, sigma, given.meteorology.tcwv, vapour_prior_sigma(given))
+
+
+def vapour_prior_sigma(given: SceneInput) -> float:
+    """One-sigma uncertainty of the water vapour of the meteorology. [kg m-2]."""
+    options = given.config.water_vapour
+    forecast = given.meteorology.sources["tcwv"] != "configuration"
+    return options.ecmwf_sigma if forecast else options.fallback_sigma

@@ -17,27 +17,33 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from s2cloud.algorithms.classification import HALO
+from s2cloud.algorithms import illumination
 from s2cloud.algorithms.geometry import tie_points
 from s2cloud.config import ProcessorConfig
 from s2cloud.model.bands import BAND_INFO, BANDS, L2A_BANDS, SENSORS
 from s2cloud.model.granule import granule
 from s2cloud.model.grid import BLOCK_PX, Grid, grid_of
+from s2cloud.model.region import cut_to_region
 from s2cloud.model.schema import (
     CAMS,
+    CLOUD_MASK,
     ECMWF,
     ENCODINGS,
+    FLAGS,
     GEOMETRY,
     OVERVIEW,
     SCL,
     SCL_PATH,
+    Encoding,
+    Flag,
     atmosphere_path,
     probability_path,
     reflectance_path,
+    uncertainty_path,
 )
 from s2cloud.model.version import VERSION
 from s2cloud.physics import lut
-from s2cloud.processor import classification, tasks
+from s2cloud.processor import classification, quality, tasks
 from s2cloud.processor.band_input import UPSAMPLE_HALO, BandInput
 from s2cloud.processor.inputs import (
     cell_elevation,
@@ -45,11 +51,21 @@ from s2cloud.processor.inputs import (
     merged,
     node_of,
     require_bands,
+    snow_possible_of,
 )
+from s2cloud.processor.maps import detector_numbers, terrain_model
 from s2cloud.processor.meteorology import Meteorology, meteorology
 from s2cloud.processor.optics import SceneInput
+from s2cloud.processor.relief import (
+    Relief,
+    light_of,
+    limits,
+    pixel_fields,
+    smoothing_px,
+    with_relief,
+)
 from s2cloud.processor.retrieval import AOT_METHODS
-from s2cloud.processor.scene import Scene
+from s2cloud.processor.scene import TERRAIN_METHODS, Scene
 from s2cloud.processor.windows import Source, block_edges, map_blocks
 
 if TYPE_CHECKING:
@@ -97,7 +113,12 @@ def process(
     """
     options = config or ProcessorConfig()
     tree = l1c if aux is None else merged(l1c, aux)
-    return _Plan(tree, options).tree()
+    return cut_to_region(_Plan(tree, options).tree(), l1c)
+
+
+def plan_of(l1c: xr.DataTree, config: ProcessorConfig) -> _Plan:
+    """Graph of a product, for those who want a part of it."""
+    return _Plan(l1c, config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +151,9 @@ class _Plan:
         self.single = len(self.layers) == 1
         self.meteorology: Meteorology = meteorology(l1c, config)
         self.given = self._scene_input()
+        self.terrain = (
+            terrain_model(l1c, self.given.grid, self.work.grid) if config.terrain.enabled else None
+        )
 
     # -- inputs ---------------------------------------------------------------------------------
 
@@ -160,6 +184,7 @@ class _Plan:
             angles["y"].values,
             angles["sun_angles"].values,
             angles["viewing_incidence_angles"].values,
+            angles["detector"].values if "detector" in angles.coords else None,
         )
         decoding = {name: decoding_of(self.overview[name]) for name in BANDS}
         given = SceneInput(
@@ -190,20 +215,79 @@ class _Plan:
     # -- scene stage ----------------------------------------------------------------------------
 
     @cached_property
+    def relief(self) -> Any:
+        """Relief of the tile, None without a terrain model."""
+        if self.terrain is None:
+            return None
+        return dask.delayed(Relief.of, pure=True)(
+            self.given,
+            self.terrain.wide,
+            self.terrain.corner,
+            by_pixel=self.terrain.fine is not None,
+        )
+
+    @cached_property
+    def scene_input(self) -> Any:
+        """What the scene stage needs besides pixels, the relief included."""
+        if self.relief is None:
+            return self.given
+        return dask.delayed(with_relief, pure=True)(self.given, self.relief)
+
+    @cached_property
     def scene(self) -> Any:
         """The one barrier of the graph."""
         overviews = [self.overview[name].data for name in BANDS]
-        return dask.delayed(Scene.retrieve, pure=True)(self.given, *overviews)
+        return dask.delayed(Scene.retrieve, pure=True)(
+            self.scene_input, *overviews, classified=self.classified
+        )
 
     @cached_property
     def planes(self) -> dict[str, Any]:
         """Correction of each band on the cells."""
         make = dask.delayed(Scene.planes, pure=True)
         return {
-            name: make(self.scene, name, self.overview[name].data)
+            name: make(
+                self.scene,
+                name,
+                self.overview[name].data,
+                by_detector=self._detectors(name, self.home[name]) is not None,
+            )
             for name in BANDS
             if name != "b10"
         }
+
+    def _detectors(self, name: str, layer: _Layer) -> Any:
+        """Number of the detector on the overview pixels below a layer, or None."""
+        return detector_numbers(self.l1c, name, layer.grid, layer.overview_px)
+
+    @cached_property
+    def fields(self) -> Any:
+        """What slopes and horizon do to each 20 m pixel, None without a terrain model."""
+        if self.terrain is None or self.terrain.fine is None:
+            return None
+        layer = self.work
+        (height, width), px = layer.grid.shape, layer.overview_px
+        grid = self.given.grid
+        whole = da.from_delayed(
+            dask.delayed(light_of, pure=True)(
+                self.scene_input, self.terrain.wide, self.terrain.corner
+            ),
+            shape=(2, *grid.shape),
+            dtype=np.uint8,
+        )
+        row, col = (at // px for at in layer.offset)
+        seen = whole[:, row : row - (-height // px), col : col - (-width // px)]
+        halo = 1 + smoothing_px(self.config.terrain, layer.grid.pixel_size)
+        return self._map(
+            "slopes",
+            pixel_fields,
+            layer,
+            [Source(self.terrain.fine, halo=halo), Source(seen, 1, px, 1)],
+            dtype=np.float32,
+            leading=(len(illumination.FIELDS),),
+            shared=[self.scene],
+            parameters={"halo": halo, "overview_px": px},
+        )
 
     # -- local stages ---------------------------------------------------------------------------
 
@@ -220,14 +304,15 @@ class _Plan:
         arrays = {}
         for name in names:
             band, source = self._input(name, layer)
+            places, parameters = self._places(name, layer)
             arrays[name] = self._map(
                 f"boa-{name}-{layer.resolution}m",
                 tasks.correct,
                 layer,
-                [source],
+                [source, *places],
                 dtype=np.float32,
                 shared=[self.planes[name]],
-                parameters={"band": band, "ratio": self._ratio(layer)},
+                parameters={"band": band, "ratio": self._ratio(layer), **parameters},
             )
         dataset = self._dataset(layer, arrays)
         for name in names:
@@ -241,22 +326,193 @@ class _Plan:
         return dataset
 
     @cached_property
+    def cirrus(self) -> Any:
+        """B10 on its own grid, None unless cirrus is to be taken away."""
+        if not self.config.surface.cirrus_correction:
+            return None
+        layer = self.home["b10"]
+        band, source = self._input("b10", layer, halo=1)
+        return self._map(
+            "cirrus",
+            tasks.cirrus_light,
+            layer,
+            [source],
+            dtype=np.float32,
+            parameters={"band": band},
+        )
+
+    def _fields_below(self, layer: _Layer) -> tuple[Source, int]:
+        """Fields of the slopes below a layer, and how they nest with its pixels."""
+        fine = max(1, self.work.resolution // layer.resolution)
+        coarse = max(1, layer.resolution // self.work.resolution)
+        source = Source(self.fields, coarse, fine, int(fine > 1))
+        return source, fine if coarse == 1 else -coarse
+
+    def uncertainty(self, layer: _Layer) -> xr.Dataset:
+        """One-sigma uncertainty of the bands delivered at a resolution."""
+        names = [n for n in BANDS if n != "b10"] if self.single else L2A_BANDS[layer.resolution]
+        arrays = {}
+        for name in names:
+            band, source = self._input(name, layer)
+            sources, parameters = [source], {"band": band, "ratio": self._ratio(layer)}
+            if self.fields is not None:
+                below, parameters["field_px"] = self._fields_below(layer)
+                sources.append(below)
+            arrays[name] = self._map(
+                f"sigma-{name}-{layer.resolution}m",
+                quality.uncertainty_of_block,
+                layer,
+                sources,
+                dtype=np.float32,
+                shared=[self.planes[name], self.spreads[name], self.scene],
+                parameters=parameters,
+            )
+        dataset = self._dataset(layer, arrays, ENCODINGS["uncertainty"])
+        for name in names:
+            esa_name = BAND_INFO[name].esa_name
+            dataset[name].attrs["long_name"] = f"uncertainty of surface reflectance {esa_name}"
+        return dataset
+
+    @cached_property
+    def spreads(self) -> dict[str, Any]:
+        """Terms of the uncertainty of each band on the cells."""
+        make = dask.delayed(quality.uncertainty_of_cells, pure=True)
+        return {
+            name: make(self.scene, name, self.overview[name].data)
+            for name in BANDS
+            if name != "b10"
+        }
+
+    def flags(self) -> xr.Dataset:
+        """Bits of `Flag` on the working grid."""
+        layer = self.work
+        inputs = [self._input(name, layer) for name in BANDS]
+        numbers = [
+            Source(found, 1, layer.overview_px, 1)
+            for name in BANDS
+            if (found := self._detectors(name, layer)) is not None
+        ]
+        sources = [source for _, source in inputs] + numbers
+        if self.cirrus is not None:
+            up = max(1, self.home["b10"].resolution // layer.resolution)
+            sources.append(Source(self.cirrus, 1, up, 1))
+        if self.fields is not None:
+            sources.append(Source(self.fields))
+        array = self._map(
+            "flags",
+            quality.flags_of_block,
+            layer,
+            sources,
+            dtype=np.uint16,
+            shared=[self.scene, dask.delayed(quality.flags_of_cells, pure=True)(self.scene)],
+            parameters={
+                "bands": tuple(band for band, _ in inputs),
+                "detectors": len(numbers),
+                "cirrus": self.cirrus is not None,
+                "fields": self.fields is not None,
+                "overview_px": layer.overview_px,
+            },
+        )
+        dataset = self._dataset(layer, {"flags": array})
+        dataset["flags"].attrs |= {
+            "flag_masks": [int(flag) for flag in Flag],
+            "flag_meanings": " ".join(str(flag.name).lower() for flag in Flag),
+        }
+        return dataset
+
+    def _places(self, name: str, layer: _Layer) -> tuple[list[Source], dict[str, Any]]:
+        """Detectors and slopes below the pixels of a band, as far as they are known."""
+        sources: list[Source] = []
+        parameters: dict[str, Any] = {}
+        if self.cirrus is not None:
+            up = max(1, self.home["b10"].resolution // layer.resolution)
+            sources.append(Source(self.cirrus, 1, up, int(up > 1)))
+            parameters["cirrus_px"] = up
+        if (numbers := self._detectors(name, layer)) is not None:
+            sources.append(Source(numbers, 1, layer.overview_px))
+            parameters["detector_px"] = layer.overview_px
+        if self.fields is not None:
+            source, parameters["field_px"] = self._fields_below(layer)
+            sources.append(source)
+            wavelength = BAND_INFO[name].wavelength_nm[SENSORS.index(self.given.sensor)]
+            parameters["limits"] = limits(self.given, wavelength)
+        return sources, parameters
+
+    @cached_property
+    def snow_possible(self) -> bool:
+        """Whether the snow climatology, if there is one, allows snow."""
+        return snow_possible_of(self.l1c) is not False
+
+    @cached_property
+    def classified(self) -> Any:
+        """Scene stage of the classification: what blocks need, and classes of the overview."""
+        grid = self.given.grid
+        terrain = {}
+        if self.terrain is not None:
+            terrain = {"elevation": self.terrain.wide, "corner": self.terrain.corner}
+        return dask.delayed(classification.classify_counts, pure=True, nout=2)(
+            self.scene_input,
+            [self.overview[name].data for name in BANDS],
+            maps=classification.maps_of(self.l1c, 60, grid),
+            detectors=detector_numbers(self.l1c, "b08", grid, 1),
+            snow_possible=self.snow_possible,
+            **terrain,
+        )
+
+    def _class_inputs(self) -> tuple[list[Source], list[Any]]:
+        """Pixels and maps that the classification of a block reads, and what all blocks share."""
+        layer = self.work
+        halo = classification.halo_of(self.config.classification, layer.grid.pixel_size)
+        inputs = [self._input(name, layer, halo) for name in BANDS]
+        sources = [source for _, source in inputs]
+        maps = classification.maps_of(self.l1c, layer.resolution, layer.grid)
+        sources += [Source(array, halo=halo) for array in maps.values()]
+        names = tuple(maps)
+        if self.terrain is not None and self.terrain.fine is not None:
+            sources.append(Source(self.terrain.fine, halo=halo + 1))
+            names += ("elevation",)
+        spec = dask.delayed(classification.BlockInput, pure=True)(
+            tuple(band for band, _ in inputs),
+            self.scene_input,
+            names,
+            halo,
+            layer.overview_px,
+            self.snow_possible,
+        )
+        return sources, [self.classified[0], spec]
+
+    @cached_property
     def classes(self) -> da.Array:
         """Class, cloud and snow probability on the working grid."""
-        inputs = [self._input(name, self.work, HALO) for name in BANDS]
+        sources, shared = self._class_inputs()
         return self._map(
             "classify",
             classification.classify,
             self.work,
-            [source for _, source in inputs],
+            sources,
             dtype=np.uint8,
             leading=(3,),
-            parameters={
-                "bands": tuple(band for band, _ in inputs),
-                "options": self.config.classification,
-                "elevation": self.meteorology.elevation,
-            },
+            shared=shared,
         )
+
+    def traced(self, row: int, col: int) -> da.Array:
+        """One pixel of the working grid with all that its class depends on, shape (1, 1)."""
+        layer = self.work
+        sources, shared = self._class_inputs()
+
+        def around(at: int, size: int) -> tuple[int, ...]:
+            return tuple(n for n in (at, 1, size - at - 1) if n)
+
+        pixels = map_blocks(
+            classification.traced,
+            sources,
+            chunks=(around(row, layer.grid.height), around(col, layer.grid.width)),
+            offset=layer.offset,
+            dtype=object,
+            name="trace",
+            shared=shared,
+        )
+        return pixels.blocks[int(row > 0), int(col > 0)]
 
     @cached_property
     def vapour(self) -> tuple[_Layer, da.Array]:
@@ -326,6 +582,19 @@ class _Plan:
         }
         return dataset
 
+    def clouds(self) -> xr.Dataset:
+        """Mask of clouds alone."""
+        mask = self._map(
+            "cloud-mask",
+            classification.mask_of,
+            self.work,
+            [Source(self.classes[0])],
+            dtype=np.uint8,
+        )
+        dataset = self._dataset(self.work, {"cloud": mask})
+        dataset["cloud"].attrs |= {"flag_values": [0, 1], "flag_meanings": "no_cloud cloud"}
+        return dataset
+
     def probabilities(self) -> xr.Dataset:
         """Cloud and snow probability."""
         return self._dataset(self.work, {"cld": self.classes[1], "snw": self.classes[2]})
@@ -336,9 +605,17 @@ class _Plan:
         kinds: dict[str, npt.DTypeLike] = {
             "aot_method": np.int8,
             "aot_mean": np.float32,
+            "aot_uncertainty_mean": np.float32,
+            "aot_prior_weight": np.float32,
             "dark_vegetation_fraction": np.float32,
             "tcwv_mean": np.float32,
+            "tcwv_uncertainty_mean": np.float32,
             "tcwv_fraction": np.float32,
+            "adjacency": np.int8,
+            "cirrus_slope": np.float32,
+            "terrain_correction": np.int8,
+            "elevation_mean": np.float32,
+            "elevation_range": np.float32,
         }
         dataset = xr.Dataset(
             {
@@ -350,16 +627,22 @@ class _Plan:
             "flag_values": list(range(len(AOT_METHODS))),
             "flag_meanings": " ".join(AOT_METHODS),
         }
+        dataset["terrain_correction"].attrs |= {
+            "flag_values": list(range(len(TERRAIN_METHODS))),
+            "flag_meanings": " ".join(TERRAIN_METHODS),
+        }
         return dataset
 
-    def _dataset(self, layer: _Layer, arrays: dict[str, Any]) -> xr.Dataset:
+    def _dataset(
+        self, layer: _Layer, arrays: dict[str, Any], encoding_of_all: Encoding | None = None
+    ) -> xr.Dataset:
         dataset = xr.Dataset(
             {name: (("y", "x"), array) for name, array in arrays.items()},
             coords={"y": layer.dataset["y"], "x": layer.dataset["x"]},
             attrs={"crs": layer.grid.crs, "resolution": layer.resolution},
         )
         for name in arrays:
-            encoding = ENCODINGS.get(name, ENCODINGS["reflectance"])
+            encoding = encoding_of_all or ENCODINGS.get(name, ENCODINGS["reflectance"])
             dataset[name].attrs |= {"long_name": encoding.long_name, "units": encoding.units}
             chunks = tuple(max(sizes) for sizes in layer.chunks)
             dataset[name].encoding = {**encoding.cf, "chunks": chunks}
@@ -376,6 +659,12 @@ class _Plan:
             if resolution >= self.work.resolution:
                 nodes[f"{SCL_PATH}/r{resolution}m"] = self.classification(layer)
         nodes[probability_path(self.work.resolution)] = self.probabilities()
+        if self.config.classification.cloud_mask:
+            nodes[f"{CLOUD_MASK}/r{self.work.resolution}m"] = self.clouds()
+        nodes[f"{FLAGS}/r{self.work.resolution}m"] = self.flags()
+        if self.config.uncertainty.enabled:
+            for resolution, layer in self.layers.items():
+                nodes[uncertainty_path(resolution)] = self.uncertainty(layer)
         nodes["quality/retrieval"] = self.retrieval()
         for path in (GEOMETRY, ECMWF, CAMS):
             if (carried := node_of(self.l1c, path)) is not None:
@@ -385,20 +674,38 @@ class _Plan:
         return tree
 
     def _provenance(self) -> dict[str, Any]:
-        table = lut.load(self.given.sensor, self.config.aerosol.model)
+        table = lut.load(self.given.sensor, self.meteorology.aerosol_model)
         return {
             "software": "s2cloud",
             "version": VERSION,
             "configuration": self.config.model_dump(mode="json"),
             "configuration_digest": self.config.digest,
             "look_up_table": {
-                "aerosol": self.config.aerosol.model,
+                "aerosol": self.meteorology.aerosol_model,
                 "sha256": table.metadata["sha256"],
             },
             "meteorology": self.meteorology.to_attrs(),
+            "classification_maps": self._classification_maps(),
+            "auxiliary": list(self.l1c.attrs.get("auxiliary", [])),
             "input": self.granule.name,
             "input_note": self.l1c.attrs.get("image_size_note", ""),
         }
+
+    def _classification_maps(self) -> list[str]:
+        """Maps that the classification reads, on the overview and on the pixels."""
+        grids = {60: self.given.grid, self.work.resolution: self.work.grid}
+        names = {
+            f"{name}_r{resolution}m"
+            for resolution, grid in grids.items()
+            for name in classification.maps_of(self.l1c, resolution, grid)
+        }
+        if self.terrain is not None:
+            names.add("elevation_r60m")
+            if self.terrain.fine is not None:
+                names.add("elevation_r20m")
+        if snow_possible_of(self.l1c) is not None:
+            names.add("snow_climatology")
+        return sorted(names)
 
 
 def _number(summary: Any, name: str, kind: npt.DTypeLike) -> Any:

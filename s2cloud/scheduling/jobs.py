@@ -10,12 +10,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s2cloud.config import ProcessorConfig
+from s2cloud.io.auxiliary import open_aux
 from s2cloud.io.open import open_l1c
+from s2cloud.io.part import MARGIN
 from s2cloud.io.product import write_product
+from s2cloud.io.select import select
 from s2cloud.io.urls import join_url, public_url
 from s2cloud.model.granule import granule
+from s2cloud.model.region import cut_to_region
 from s2cloud.model.version import VERSION
 from s2cloud.processor import process
+from s2cloud.processor.classification import halo_of
 from s2cloud.scheduling.cluster import settled
 from s2cloud.scheduling.failures import as_s2cloud_error
 from s2cloud.scheduling.progress import progress
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
+    from s2cloud.io.part import Statistics
     from s2cloud.io.product import Format
     from s2cloud.io.receipt import Receipt
     from s2cloud.scheduling.progress import OnProgress
@@ -46,11 +52,21 @@ class Job:
         Folder or URL prefix; the product goes to a folder of its own below it.
     formats
         Any of ``cog`` and ``zarr``.
-    bbox
-        West, south, east, north of the part to process; all of it if None. [degree]
+    bbox, bbox_crs
+        West, south, east, north of the part to process and their reference system; all of it if
+        None.
+    geometry
+        Area to process, a GeoJSON file or its text; as text it is part of the job's identity by
+        its content.
+    mask
+        Whether pixels outside of the geometry become no-data.
+    bands, resolution
+        Rasters and pixel sizes to write, as in `s2cloud.select`; None for all.
+    statistics
+        ``tile`` or ``region``: what the statistics over the scene come from.
     config
-        Processing options.
-    source_options, destination_options
+        Processing options; their block ``auxiliary`` names the maps to open.
+    source_options, destination_options, auxiliary_options
         Options of the file systems, such as ``{"endpoint_url": ...}``; they may hold secrets,
         are not shown and are not part of the job's identity.
     overwrite
@@ -61,9 +77,16 @@ class Job:
     destination: str
     formats: tuple[Format, ...] = ("cog", "zarr")
     bbox: tuple[float, float, float, float] | None = None
+    bbox_crs: str = "EPSG:4326"
+    geometry: str | None = None
+    mask: bool = False
+    bands: tuple[str, ...] | None = None
+    resolution: tuple[int, ...] | None = None
+    statistics: Statistics = "tile"
     config: ProcessorConfig = field(default_factory=ProcessorConfig)
     source_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     destination_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    auxiliary_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     overwrite: bool = False
 
     @property
@@ -75,7 +98,8 @@ class Job:
         """
         what = {
             "source": public_url(self.source),
-            "bbox": self.bbox,
+            "part": [self.bbox, self.bbox_crs, self.geometry, self.mask, self.statistics],
+            "rasters": [self.bands, self.resolution],
             "formats": sorted(self.formats),
             "config": self.config.digest,
             "version": VERSION,
@@ -120,8 +144,26 @@ def run_job(
 
 def _run(job: Job, on_progress: OnProgress | None, client: Client | None) -> Receipt:
     logger.info("job %s: opening %s", job.key[:12], public_url(job.source))
-    l1c = open_l1c(job.source, bbox=job.bbox, storage_options=dict(job.source_options))
-    l2a = process(l1c, config=job.config)
+    l1c = open_l1c(
+        job.source,
+        bbox=job.bbox,
+        bbox_crs=job.bbox_crs,
+        geometry=job.geometry,
+        margin=_margin(job.config),
+        statistics=job.statistics,
+        storage_options=dict(job.source_options),
+    )
+    aux = open_aux(l1c, job.config, storage_options=job.auxiliary_options)
+    l2a = cut_to_region(process(l1c, aux, config=job.config), l1c)
+    if job.bands is not None or job.resolution is not None or job.mask:
+        l2a = select(
+            l2a,
+            bands=job.bands,
+            resolution=job.resolution,
+            bbox_crs=job.bbox_crs,
+            geometry=job.geometry if job.mask else None,
+            mask=job.mask,
+        )
     product = join_url(job.destination, granule(l1c).l2a_name)
     with progress(on_progress, client):
         # Returns the receipt it finds where the same product is committed already.
@@ -135,3 +177,8 @@ def _run(job: Job, on_progress: OnProgress | None, client: Client | None) -> Rec
         )
     logger.info("job %s: done, %s", job.key[:12], public_url(product))
     return receipt
+
+
+def _margin(config: ProcessorConfig) -> float:
+    """Surroundings that the neighbourhood steps of a configuration look at, and 60 m bands. [m]."""
+    return max(MARGIN, 20.0 * halo_of(config.classification, 20) + 240.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from s2cloud.algorithms.geometry import angles_at, tie_points
+from s2cloud.algorithms.geometry import angles_at, sun_vector, tie_points
 
 X = np.linspace(0.0, 20000.0, 5)
 Y = X[::-1]
@@ -80,3 +80,42 @@ def test_order_of_rows_does_not_matter(flip):
     points = tie_points(X, y, sun, view)
     sza, _, _ = angles_at(points, 0, X, np.array([17500.0]))
     np.testing.assert_allclose(sza, 40.5, atol=0.01)
+
+
+def overlapping():
+    """Detectors 3 to 6, each on its strip; two directions that change linearly with place."""
+    sun, _ = grids()
+    view = np.full((13, 4, 2, 5, 5), np.nan)
+    columns = ((0, 1), (1, 2), (2, 3), (4, 4))
+    for detector, (first, last) in enumerate(columns):
+        odd = detector % 2 == 0
+        east = 0.02 + 4e-6 * X[first : last + 1]
+        north = 0.03 if odd else -0.03
+        view[:, detector, 0, :, first : last + 1] = np.degrees(np.arctan(np.hypot(east, north)))
+        view[:, detector, 1, :, first : last + 1] = np.degrees(np.arctan2(east, north)) % 360
+    return sun, view
+
+
+def test_odd_and_even_detectors_keep_their_directions_beyond_their_strips():
+    sun, view = overlapping()
+    points = tie_points(X, Y, sun, view, np.array([3, 4, 5, 6]))
+    for parity, north in ((1, 0.03), (0, -0.03)):
+        _, vza, _ = angles_at(points, 4, X, Y, parity)
+        wanted = np.degrees(np.arctan(np.hypot(0.02 + 4e-6 * X, north)))
+        np.testing.assert_allclose(vza, np.broadcast_to(wanted, (5, 5)), atol=1e-6)
+    _, mean, _ = angles_at(points, 4, X, Y)
+    assert (mean[:, 1] < vza[:, 1] - 0.5).all()
+
+
+def test_one_detector_has_no_parity():
+    points = tie_points(X, Y, *grids(detectors=1))
+    assert points.parity is None
+    _, odd, _ = angles_at(points, 0, X, Y, 1)
+    np.testing.assert_allclose(odd, 6.0)
+
+
+def test_sun_vector_points_to_the_sun():
+    points = tie_points(X, Y, *grids(sza=45.0, saa=90.0))
+    east, north = sun_vector(points, X, Y)
+    np.testing.assert_allclose(east, 1.0)
+    np.testing.assert_allclose(north, 0.0, atol=1e-12)

@@ -1,8 +1,11 @@
 """Correction with and without an environment."""
 
 import numpy as np
+import pytest
 
+from s2cloud.algorithms.resampling import linear_by_cells
 from s2cloud.algorithms.surface import (
+    correct_by_detector,
     environment,
     linear_terms,
     uniform_surface,
@@ -44,3 +47,50 @@ def test_environment_without_anything_clear_is_black():
     around, mean = environment(np.full((4, 4), 0.5, np.float32), np.zeros((4, 4), bool), 1)
     assert mean == 0.0
     assert not around.any()
+
+
+def test_environment_at_the_rim_is_the_mean_of_what_is_inside():
+    boa = np.zeros((9, 9), np.float32)
+    boa[:2, :2] = 0.4
+    around, mean = environment(boa, np.ones((9, 9), bool), 1)
+    np.testing.assert_allclose(around[0, 0], (0.4 + 0.05 * mean) / 1.05, rtol=1e-5)
+
+
+def detector_planes(uniform):
+    rng = np.random.default_rng(1)
+    planes = rng.uniform(0.9, 1.1, (2, 3, 5, 5)).astype(np.float32)
+    planes[:, 1] *= 0.1
+    planes[:, 2] *= 0.1 if uniform else 0.0
+    return planes
+
+
+def test_by_detector_is_the_plain_correction_of_each_detector():
+    toa = np.random.default_rng(0).random((20, 25)).astype(np.float32)
+    numbers = np.full((8, 9), 7, np.uint8)
+    numbers[:, 5:] = 8
+    numbers[3:, 2:] = 8
+    planes = detector_planes(uniform=False)
+    origin = (6, 9)
+    found = correct_by_detector(toa, planes, numbers, 3, 5.0, origin)
+    even, odd = (linear_by_cells(toa, p[0], p[1], 5.0, origin) for p in planes)
+    fine = np.kron(numbers, np.ones((3, 3), np.uint8))[:20, :25]
+    np.testing.assert_array_equal(found, np.where(fine % 2 == 1, odd, even))
+
+
+def test_by_detector_without_environment():
+    toa = np.full((6, 6), 0.3, np.float32)
+    planes = np.broadcast_to(
+        np.array([1.4, 0.112, 0.12], np.float32)[None, :, None, None], (2, 3, 2, 2)
+    ).copy()
+    found = correct_by_detector(toa, planes, np.ones((1, 1), np.uint8), 6, 6.0, (0, 0))
+    np.testing.assert_allclose(found, uniform_surface(toa, PATH, GAIN, ALBEDO), rtol=1e-5)
+
+
+@pytest.mark.parametrize("start", [0, 6])
+def test_by_detector_does_not_depend_on_the_cut(start):
+    toa = np.random.default_rng(0).random((24, 24)).astype(np.float32)
+    numbers = np.random.default_rng(2).integers(1, 13, (4, 4)).astype(np.uint8)
+    planes = detector_planes(uniform=True)
+    whole = correct_by_detector(toa, planes, numbers, 6, 5.0, (0, 0))
+    part = correct_by_detector(toa[start:], planes, numbers[start // 6 :], 6, 5.0, (start, 0))
+    np.testing.assert_array_equal(part, whole[start:])

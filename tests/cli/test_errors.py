@@ -156,7 +156,8 @@ def test_bbox_beside_the_product(simulated, tmp_path, run):
     assert not (tmp_path / "out").exists()
 
 
-def test_store_that_does_not_answer(tmp_path, run):
+def test_store_that_does_not_answer(tmp_path, run, monkeypatch):
+    monkeypatch.setenv("S2CLOUD_STORE_ATTEMPTS", "1")
     began = time.monotonic()
     code, _, err = run(
         "process",
@@ -171,7 +172,8 @@ def test_store_that_does_not_answer(tmp_path, run):
     assert not (tmp_path / "out").exists()
 
 
-def test_destination_that_does_not_answer(simulated, run):
+def test_destination_that_does_not_answer(simulated, run, monkeypatch):
+    monkeypatch.setenv("S2CLOUD_STORE_ATTEMPTS", "1")
     code, _, err = run(
         "process",
         simulated.uri,

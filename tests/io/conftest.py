@@ -35,6 +35,12 @@ def factory() -> Any:
 
 
 @pytest.fixture(scope="session")
+def layouts() -> Any:
+    """Functions that bring a product into other layouts, see layout_factory.py."""
+    return _load("layout_factory")
+
+
+@pytest.fixture(scope="session")
 def product(factory, tmp_path_factory) -> Any:
     """A product of baseline 05.10 without TLM; not to be written to."""
     return factory.make_safe(tmp_path_factory.mktemp("safe"))

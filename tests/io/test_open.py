@@ -196,7 +196,7 @@ def test_what_a_product_lacks_is_absent(factory, tmp_path):
 
 
 def test_a_box_is_read_in_whole_60_m_pixels(product):
-    tree = open_l1c(product.root, bbox=(10.32, 46.02, 10.33, 46.03))
+    tree = open_l1c(product.root, bbox=(10.32, 46.02, 10.33, 46.03), margin=0)
     grids = {
         size: grid_of(tree[f"measurements/reflectance/r{size}m"].to_dataset())
         for size in (10, 20, 60)

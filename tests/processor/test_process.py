@@ -12,7 +12,7 @@ from s2cloud.config import AerosolConfig, ProcessorConfig, SurfaceConfig
 from s2cloud.model.bands import L2A_BANDS
 from s2cloud.model.errors import InputError
 from s2cloud.model.grid import BLOCK_PX
-from s2cloud.model.schema import CAMS, SCL, TERRAIN
+from s2cloud.model.schema import CAMS, SCL, TERRAIN, Flag
 from s2cloud.processor import process, tasks
 from s2cloud.processor.retrieval import AOT_METHODS
 
@@ -114,6 +114,9 @@ def test_no_data_spreads_to_every_layer_and_no_further(reference):
         elif name.endswith("scl"):
             assert (corner == SCL.NO_DATA).all()
             assert (rest != SCL.NO_DATA).all()
+        elif name.endswith("flags"):
+            assert (corner == 0).all()
+            assert (rest & Flag.VALID == Flag.VALID).all()
         else:
             assert np.isnan(corner).all(), name
             assert np.isfinite(rest).all(), name
@@ -164,13 +167,13 @@ def test_aerosol_ladder_vegetation_then_cams_then_constant(make_l1c, caplog):
     with caplog.at_level(logging.WARNING):
         method, mean = aot_of(process(make_l1c(), config=scarce))
     assert (method, mean) == ("cams", pytest.approx(0.27))
-    assert "dark vegetation covers" in caplog.text
+    assert "green vegetation covers" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         method, mean = aot_of(process(make_l1c(meteorology=False), config=scarce))
     assert (method, mean) == ("constant", pytest.approx(0.2))
     assert "configured constant" in caplog.text
-    assert "using the configured 330" in caplog.text
+    assert "using the climatological" in caplog.text
 
 
 def test_aux_replaces_what_the_product_says(make_l1c):

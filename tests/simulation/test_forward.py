@@ -146,12 +146,14 @@ def test_slopes_and_shadows():
     level = seen()
     # Facing the sun: brighter by nearly as much as the beam; turned away: sky and surroundings.
     assert 1.15 < seen(illumination=1.2) / level < 1.2
-    dark = seen(illumination=0.0)
+    dark = seen(shaded=1.0, illumination=0.0)
     assert 0.01 < dark / level < 0.2
     assert seen(shaded=1.0) == pytest.approx(dark, rel=1e-6)
     assert seen(np.ones_like(ground)) == pytest.approx(dark, rel=1e-6)
+    # What hides the sun does not hide all that is bright around it; a surface turned away does.
+    assert seen(illumination=0.0) < 0.95 * dark
     # A narrow valley sees less sky, and walls as bright as itself instead.
-    valley = seen(illumination=0.0, sky_view=0.6)
+    valley = seen(shaded=1.0, illumination=0.0, sky_view=0.6)
     assert valley > dark
     half = seen(np.full_like(ground, 0.5))
     assert half == pytest.approx((level + dark) / 2, rel=1e-5)

@@ -84,11 +84,12 @@ _STRIP: Final = 256
 _USED: Final = tuple(BAND_INDEX[name] for name in Pixel._fields)
 _ROW_NEAR_SNOW: Final = 8
 _ROW_ALTITUDE: Final = 9
-_ROW_SUM: Final = 10
-_ROW_CODE: Final = 11
-_ROW_CLOUD: Final = 12
-_ROW_SNOW: Final = 13
-_ROWS: Final = 14
+_ROW_MODEL: Final = 10
+_ROW_SUM: Final = 11
+_ROW_CODE: Final = 12
+_ROW_CLOUD: Final = 13
+_ROW_SNOW: Final = 14
+_ROWS: Final = 15
 
 
 @compiled
@@ -118,6 +119,7 @@ def classify_planes(
     toa: npt.NDArray[np.float32],
     altitude: npt.NDArray[np.float32],
     near_snow: npt.NDArray[np.bool_],
+    model: npt.NDArray[np.float32],
     limits: Thresholds,
     rules: Rules,
     scl: npt.NDArray[np.uint8],
@@ -133,6 +135,8 @@ def classify_planes(
         Elevation of the ground. [m], shape (y, x), each axis may be one
     near_snow
         Pixels inside the dilated snow, shape (y, x), each axis may be one.
+    model
+        Cloud probability of a classifier, NaN = none. [1], shape (y, x), each axis may be one
     limits, rules
         From `limits_of`; switches.
     scl
@@ -148,13 +152,19 @@ def classify_planes(
             gather(toa, i, start, width, work)
             spread(near_snow, i, start, width, work[_ROW_NEAR_SNOW])
             spread(altitude, i, start, width, work[_ROW_ALTITUDE])
+            spread(model, i, start, width, work[_ROW_MODEL])
             for k in range(width):
                 pixel = Pixel(
                     work[0, k], work[1, k], work[2, k], work[3, k],
                     work[4, k], work[5, k], work[6, k], work[7, k],
                 )  # fmt: skip
                 code, work[_ROW_CLOUD, k], work[_ROW_SNOW, k] = classify(
-                    pixel, work[_ROW_NEAR_SNOW, k], work[_ROW_ALTITUDE, k], limits, rules
+                    pixel,
+                    work[_ROW_NEAR_SNOW, k],
+                    work[_ROW_ALTITUDE, k],
+                    work[_ROW_MODEL, k],
+                    limits,
+                    rules,
                 )
                 work[_ROW_CODE, k] = code
             store(work, i, start, width, scl, confidence)
@@ -230,17 +240,22 @@ def pixel_at(toa: npt.NDArray[np.float32], i: int, j: int) -> Pixel:
 
 @inlined
 def classify(
-    pixel: Pixel, near_snow: float, altitude: float, limits: Thresholds, rules: Rules
+    pixel: Pixel,
+    near_snow: float,
+    altitude: float,
+    model: float,
+    limits: Thresholds,
+    rules: Rules,
 ) -> tuple[int, float, float]:
     """Class, cloud and snow confidence; `near_snow` is 1 inside the dilated snow, else 0."""
-    code, cloud, snow = decide(pixel, near_snow, limits, rules)
+    code, cloud, snow = decide(pixel, near_snow, model, limits, rules)
     code, cloud, snow = look_for_cirrus(pixel, altitude, code, cloud, snow, limits, rules)
     return recover(pixel, code, cloud, snow, limits, rules)
 
 
 @inlined
 def decide(
-    pixel: Pixel, near_snow: float, limits: Thresholds, rules: Rules
+    pixel: Pixel, near_snow: float, model: float, limits: Thresholds, rules: Rules
 ) -> tuple[int, float, float]:
     """Steps 1 to 7 without cirrus: class, cloud and snow confidence."""
     code, cloud = bright_or_dark(pixel, limits)
@@ -248,13 +263,39 @@ def decide(
     if rules.snow_possible:
         snow = snow_confidence(pixel, limits)
         if snow > limits.snow_confidence:
-            return _SNOW, _ZERO, snow
+            code, cloud = blend(model, _SNOW, _ZERO, limits, rules)
+            return decide_cloud(code, cloud, limits), cloud, snow
         if near_snow > _ZERO and pixel.b12 < limits.snow_ring_swir:
             cloud = _ZERO
     code, cloud = look_for_vegetation(pixel, code, cloud, limits)
     code, cloud = look_for_soil(pixel, code, cloud, limits)
     code, cloud = look_for_water(pixel, code, cloud, limits)
     code, cloud = look_for_rock(pixel, code, cloud, limits)
+    code, cloud = blend(model, code, cloud, limits, rules)
+    return decide_cloud(code, cloud, limits), cloud, snow
+
+
+@inlined
+def blend(
+    model: float, code: int, cloud: float, limits: Thresholds, rules: Rules
+) -> tuple[int, float]:
+    """Mix in the probability of a model, and open again what it makes a cloud; NaN = none.
+
+    Where the rules see no cloud at all, a model's small doubts do not leave a pixel unclassified.
+    """
+    if not (rules.model_weight > _ZERO and model >= _ZERO):
+        return code, cloud
+    mixed = cloud + rules.model_weight * (model - cloud)
+    if mixed >= limits.cloud_medium:
+        return _OPEN, mixed
+    if code == _OPEN and cloud <= limits.cloud_low:
+        return _OPEN, min(mixed, limits.cloud_low)
+    return code, mixed
+
+
+@inlined
+def decide_cloud(code: int, cloud: float, limits: Thresholds) -> int:
+    """Step 7: how probable a cloud an undecided pixel is."""
     if code == _OPEN:
         if cloud >= limits.cloud_high:
             code = _CLOUD_HIGH
@@ -262,7 +303,7 @@ def decide(
             code = _CLOUD_MEDIUM
         elif cloud > limits.cloud_low:
             code = _UNCLASSIFIED
-    return code, cloud, snow
+    return code
 
 
 @inlined

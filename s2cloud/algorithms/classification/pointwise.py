@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from s2cloud.algorithms.classification.kernels import classify_planes, find_snow
+from s2cloud.algorithms.classification.morphology import cross_dilated
 from s2cloud.algorithms.classification.rules import (
     UNDECIDED,
     UNTIL_DECISION,
     UNTIL_END,
     UNTIL_WATER,
     Rules,
+    Variant,
     limits_of,
+    single,
 )
 from s2cloud.algorithms.classification.thresholds import Thresholds
 from s2cloud.model.bands import BANDS
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HALO", "UNDECIDED", "Stage", "Variant", "classify_block", "classify_pixels"]
 
-Variant = Literal["evolution", "classic"]
 Stage = Literal["decision", "water", "end"]
 
 #: Pixels around a window that `classify_block` must see for results that do not depend on the
@@ -49,6 +51,9 @@ _STAGES: Final[dict[Stage, int]] = {
     "water": UNTIL_WATER,
     "end": UNTIL_END,
 }
+
+_NO_MODEL: Final = np.full((1, 1), np.nan, np.float32)
+_NO_MODEL.flags.writeable = False
 
 
 def classify_pixels(
@@ -129,6 +134,11 @@ def classify_pixels(
     left undecided          pointwise    ``evolution``: 5, ``classic``: 7
     ======================= ============ ==========================================================
 
+    Spectra have neither neighbours, maps nor terrain. What then stays undecided is class 5 in
+    ``evolution`` (the classifier of 03.03.01 does so with and without maps) and 7 in ``classic``;
+    and bright targets stay as they are, because the step is one with the opened clouds it spares.
+    `classify_window` does the steps marked "no".
+
     So the two variants differ in the class of what is left undecided, and in the rules of thick
     cirrus; besides that, in the snow confidence of recovered dark vegetation.
 
@@ -152,6 +162,7 @@ def classify_pixels(
         _read_only(planes),
         _read_only(heights),
         np.zeros((1, 1), dtype=np.bool_),
+        _NO_MODEL,
         limits_of(thresholds or Thresholds()),
         _rules(variant, until, snow_possible=snow_possible),
         scl,
@@ -213,12 +224,13 @@ def classify_block(
     if snow_possible:
         snow = np.empty(scl.shape, dtype=np.bool_)
         if find_snow(planes, scl, limits, snow):
-            near_snow = _dilated(snow)
+            near_snow = cross_dilated(snow, HALO)
     confidence = np.empty((2, *scl.shape), dtype=np.float32)
     classify_planes(
         planes,
         _read_only(_altitude_plane(altitude, scl.shape)),
         near_snow,
+        _NO_MODEL,
         limits,
         _rules(variant, until, snow_possible=snow_possible),
         scl,
@@ -240,7 +252,7 @@ def _rules(variant: Variant, until: Stage, *, snow_possible: bool) -> Rules:
             where=repr(until),
             expected=" or ".join(_STAGES),
         )
-    return Rules(variant == "evolution", bool(snow_possible), _STAGES[until])
+    return Rules(variant == "evolution", bool(snow_possible), _STAGES[until], single(0.0))
 
 
 def _wrong_shape(expected: str, found: tuple[int, ...]) -> UsageError:
@@ -272,18 +284,6 @@ def _read_only(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
-
-
-def _dilated(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Mask grown by `HALO` steps of a 4-connected cross; nothing comes from outside."""
-    for _ in range(HALO):
-        grown = mask.copy()
-        grown[1:] |= mask[:-1]
-        grown[:-1] |= mask[1:]
-        grown[:, 1:] |= mask[:, :-1]
-        grown[:, :-1] |= mask[:, 1:]
-        mask = grown
-    return mask
 
 
 def _percent(confidence: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -21,12 +21,15 @@ __all__ = [
     "UNTIL_WATER",
     "Pixel",
     "Rules",
+    "Variant",
     "code_of",
     "compiled",
     "inlined",
     "limits_of",
     "single",
 ]
+
+Variant = Literal["evolution", "classic"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -82,11 +85,14 @@ class Rules(NamedTuple):
         Whether the climatology knows snow in the tile.
     until
         ``UNTIL_DECISION``, ``UNTIL_WATER`` or ``UNTIL_END``.
+    model_weight
+        Share of a classifier's probability in the cloud confidence. [1]
     """
 
     evolution: bool
     snow_possible: bool
     until: int
+    model_weight: float
 
 
 # The form of `Thresholds` that compiled code can read; same names, float32.

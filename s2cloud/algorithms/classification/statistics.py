@@ -12,7 +12,7 @@ from s2cloud.model.schema import CLOUD_CLASSES, SCL
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["class_counts", "cloud_cover_statistics", "percentages"]
+__all__ = ["class_counts", "cloud_cover_statistics", "cloud_mask", "percentages"]
 
 #: Elements of ``Image_Content_QI`` in the product metadata of baselines 04.00 and later.
 _NAMES: Final[dict[SCL, str]] = {
@@ -28,6 +28,9 @@ _NAMES: Final[dict[SCL, str]] = {
     SCL.THIN_CIRRUS: "THIN_CIRRUS_PERCENTAGE",
     SCL.SNOW_ICE: "SNOW_ICE_PERCENTAGE",
 }
+
+#: Value of the cloud mask without data.
+_NO_MASK: Final = 255
 
 
 def class_counts(scl: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -105,6 +108,22 @@ def cloud_cover_statistics(scl: npt.NDArray[np.uint8]) -> dict[str, float]:
     75.0
     """
     return percentages(class_counts(scl))
+
+
+def cloud_mask(scl: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Clouds alone: 1 in classes 8, 9 and 10, 0 in the others, 255 without data.
+
+    The classes are those of the product's cloud cover; shadows are not cloud. Shape as `scl`.
+
+    Examples
+    --------
+    >>> cloud_mask(np.array([0, 3, 4, 8, 9, 10], np.uint8)).tolist()
+    [255, 0, 0, 1, 1, 1]
+    """
+    table = np.zeros(256, np.uint8)
+    table[list(CLOUD_CLASSES)] = 1
+    table[SCL.NO_DATA] = _NO_MASK
+    return table[scl]
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,0 +1,266 @@
+"""Scene classification against known truth and on real spectra.
+
+    python benchmarks/classification.py scenes cloudy mountain snow --size 900 --seeds 2 3
+    python benchmarks/classification.py scenes --write docs/validation.md
+    python benchmarks/classification.py real FOLDER
+    python benchmarks/classification.py speed
+
+``scenes`` simulates products, classifies them with and without growing classes, and prints user's
+and producer's accuracy of every class; ``mountain`` is given its terrain. ``real`` prints rates of
+false alarms on labelled real data from FOLDER: EuroSAT patch statistics and a labelled Sentinel-2
+scene of ukis-csmask. ``speed`` prints megapixels per CPU second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import xarray as xr
+from sections import replace_section
+
+from s2cloud.algorithms.classification import (
+    Frame,
+    Ground,
+    Options,
+    Sky,
+    classify_pixels,
+    classify_scene,
+    classify_window,
+)
+from s2cloud.algorithms.classification.window import State, grown
+from s2cloud.config import ProcessorConfig
+from s2cloud.io.open import open_l1c
+from s2cloud.model.schema import CLOUD_CLASSES, SCL, SCL_PATH, reflectance_path
+from s2cloud.processor import process
+from s2cloud.simulation import simulate_l1c
+from s2cloud.simulation.accuracy import confusion
+from s2cloud.simulation.truth import MASK_PATH
+
+KINDS = ("cloudy", "mixed", "snow", "mountain", "patches", "coast", "desert")
+_ALARMS = (
+    "False alarms without growing, in percent of the clear pixels; bright ground taken for cloud "
+    "in percent of the bright ground:"
+)
+#: Fewer true pixels than this in all scenes of a kind are no measure.
+ENOUGH = 500
+
+
+def classified(l1c: xr.DataTree, aux: xr.DataTree | None, *, plain: bool) -> xr.DataTree:
+    """Classes of a product, computed; without growing if plain."""
+    none = dict.fromkeys(("cloud", "cirrus", "shadow", "snow"), 0)
+    options = {"dilation": none} if plain else {}
+    l2a = process(l1c, aux, config=ProcessorConfig(classification=options))
+    path = f"{SCL_PATH}/r20m"
+    with dask.config.set(scheduler="synchronous"):
+        return xr.DataTree.from_dict({path: l2a[path].to_dataset()[["scl"]].compute()})
+
+
+def grown_truth(truth: xr.DataTree) -> xr.DataTree:
+    """Truth with its clouds, cirrus, shadows and snow grown as the product's are."""
+    path = f"{SCL_PATH}/r20m"
+    classes = truth[path].to_dataset()
+    scl = np.nan_to_num(np.asarray(classes["scl"].values)).astype(np.uint8)
+    confidence = np.zeros((2, *scl.shape), np.float32)
+    confidence[0, np.isin(scl, CLOUD_CLASSES)] = 1.0
+    state = State(scl, confidence, np.zeros((1, 1), np.bool_))
+    scl = grown(state, np.zeros(scl.shape, np.uint16), None, Options(), 20.0)
+    fine = reflectance_path(10)
+    return xr.DataTree.from_dict(
+        {
+            path: classes.assign(scl=(classes["scl"].dims, scl)),
+            MASK_PATH: truth[MASK_PATH].to_dataset(),
+            fine: truth[fine].to_dataset()[["b04"]],
+        }
+    )
+
+
+def scenes(kinds: list[str], size: int, seeds: list[int]) -> str:
+    """Simulate, classify, compare; a Markdown table."""
+    head = ["scene", "class", "pixels", "producer's", "user's", "F1"]
+    head += [f"{name}, grown" for name in head[3:]]
+    rows = [f"| {' | '.join(head)} |", "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+    notes = []
+    for kind in kinds:
+        sums: dict[bool, Any] = {}
+        bright: dict[bool, list[tuple[int, float]]] = {True: [], False: []}
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                product = simulate_l1c(folder, size=size, scene=kind, seed=seed)
+                truth = xr.open_datatree(product.truth_uri, engine="zarr", chunks={})
+                l1c = open_l1c(product.uri)
+                aux = None
+                if kind == "mountain":
+                    paths = ("conditions/terrain/r20m", "conditions/terrain/r60m")
+                    aux = xr.DataTree.from_dict({p: truth[p].to_dataset() for p in paths})
+                for plain in (True, False):
+                    found = classified(l1c, aux, plain=plain)
+                    table = confusion(found, truth if plain else grown_truth(truth))
+                    sums[plain] = sums.get(plain, 0) + table.counts
+                    if table.bright:
+                        bright[plain].append((table.bright, table.bright_as_cloud))
+        pairs = zip(accuracies(sums[True]), accuracies(sums[False]), strict=True)
+        for k, ((true, *detected), (_, *product_)) in enumerate(pairs):
+            if true >= ENOUGH:
+                cells = " | ".join(f"{100 * v:.1f}" for v in (*detected, *product_))
+                rows.append(f"| {kind} | {table.names[k]} | {true} | {cells} |")
+        alarms = [sum(n * share for n, share in bright[p]) for p in (True, False)]
+        total = sum(n for n, _ in bright[True])
+        clear = sums[True][2:6].sum()
+        false = [100 * sums[True][2:6, k].sum() / clear for k in (0, 1)]
+        water = 100 * (sums[True][[2, 4, 5], 3].sum()) / clear
+        notes.append(
+            f"| {kind} | {false[0]:.2f} | {false[1]:.2f} | {water:.2f} "
+            f"| {'-' if not total else f'{100 * alarms[0] / total:.2f}'} |"
+        )
+    return "\n".join(
+        [
+            *rows,
+            "",
+            _ALARMS,
+            "",
+            "| scene | cloud | cloud shadow | water | bright ground as cloud |",
+            "|---|--:|--:|--:|--:|",
+            *notes,
+        ]
+    )
+
+
+def accuracies(counts: np.ndarray) -> list[tuple[int, float, float, float]]:
+    """True pixels, producer's and user's accuracy and F1 of each group but ``other``."""
+    out = []
+    for k in range(len(counts) - 1):
+        right, true, seen = counts[k, k], counts[k].sum(), counts[:, k].sum()
+        shares = right / max(true, 1), right / max(seen, 1), 2 * right / max(true + seen, 1)
+        out.append((int(true), *(float(v) for v in shares)))
+    return out
+
+
+def section(kinds: list[str], size: int, seeds: list[int]) -> str:
+    """Section of the page."""
+    return f"""## Scene classification of simulated scenes
+
+`python benchmarks/classification.py scenes --write docs/validation.md` simulates scenes of
+{size} x {size} pixels of 10 m (seeds {", ".join(map(str, seeds))}; the steps were made on seed 1),
+classifies them and compares the classes with the truth, in percent of pixels. The first three
+columns are without growing of classes and measure detection; *grown* is the product with its
+default distances, against a truth grown alike. Cloud includes thin cirrus. Pixels that clouds
+change, but too little to be cloud or shadow, are left out. `mountain` is given its terrain.
+Shadows of clouds outside the small image cannot be found: they are part of what is missed.
+
+{scenes(kinds, size, seeds)}"""
+
+
+def real(folder: Path) -> None:
+    """False alarms on real labelled data."""
+    bands = [
+        "b01",
+        "b02",
+        "b03",
+        "b04",
+        "b05",
+        "b06",
+        "b07",
+        "b08",
+        "b8a",
+        "b09",
+        "b10",
+        "b11",
+        "b12",
+    ]
+    stats = np.load(folder / "labelled" / "eurosat_ms_patch_stats_train.npz", allow_pickle=True)
+    column = {str(name).lower(): k for k, name in enumerate(stats["bands"])}
+    medians = np.full((len(stats["label"]), len(bands)), 0.0013, np.float32)
+    for k, name in enumerate(bands):
+        if name in column:
+            medians[:, k] = stats["p50"][:, column[name]] / 10_000
+    scl = classify_pixels(medians)[0]
+    for k, name in enumerate(stats["classes"]):
+        counts = np.bincount(scl[stats["label"] == k], minlength=12)
+        share = 100 * counts / max(counts.sum(), 1)
+        print(f"EuroSAT {name!s:22}", " ".join(f"{c}:{v:.1f}" for c, v in enumerate(share) if v))
+    scene = np.load(folder / "labelled" / "csmask_sentinel2_west.npz")
+    image, labels = scene["img"], np.squeeze(scene["msk"])
+    toa = np.full((*image.shape[:2], 13), np.nan, np.float32)
+    for k, name in enumerate(("b02", "b03", "b04", "b08", "b11", "b12")):
+        toa[..., bands.index(name)] = image[..., k]
+    toa[..., bands.index("b8a")] = image[..., 3]
+    toa[..., bands.index("b05")] = image[..., 2] * 1.05
+    toa[..., bands.index("b01")] = image[..., 0] * 1.05
+    for name in ("b06", "b07"):
+        toa[..., bands.index(name)] = image[..., 3]
+    toa[..., bands.index("b09")] = image[..., 3] * 0.4
+    toa[..., bands.index("b10")] = 0.0013
+    scl, _, _ = classify_pixels(toa)
+    names = {0: "cloud shadow", 1: "water", 3: "land", 4: "cloud"}
+    for code, name in names.items():
+        counts = np.bincount(scl[labels == code], minlength=12)
+        share = 100 * counts / max(counts.sum(), 1)
+        print(f"csmask {name:13}", " ".join(f"{SCL(k).value}:{v:.1f}" for k, v in enumerate(share)))
+
+
+def speed(side: int = 915) -> None:
+    """Megapixels per CPU second of the block and of the scene stage."""
+    rng = np.random.default_rng(1)
+    from scipy import ndimage  # noqa: PLC0415
+
+    def scene(size: int) -> np.ndarray:
+        base = ndimage.gaussian_filter(rng.normal(size=(size, size)), size / 40)
+        base = np.clip(0.15 + 0.1 * base / base.std(), 0.02, 0.9)
+        toa = np.stack([base * (0.8 + 0.03 * k) for k in range(13)]).astype(np.float32)
+        toa[10] = 0.0015
+        toa += rng.normal(scale=0.004, size=toa.shape).astype(np.float32)
+        return np.abs(toa) + np.float32(0.001)
+
+    options = Options()
+    sky = Sky(sza=40.0, saa=150.0, vza=5.0, vaa=100.0, shift=(0.012, 0.003))
+    overview = scene(1830)
+    classify_scene(overview[:, :200, :200], 60.0, sky, Ground(), options)
+    begin = time.process_time()
+    found, scl = classify_scene(overview, 60.0, sky, Ground(), options)
+    spent = time.process_time() - begin
+    print(f"scene stage {spent:.2f} CPU s, {overview[0].size / spent / 1e6:.2f} Mpx/s")
+    print("classes", np.bincount(scl.ravel(), minlength=12))
+    block = scene(side + 48)
+    frame = Frame(2000, 2000, 3, 20.0)
+    classify_window(block[:, :99, :99], found, frame, options)
+    begin = time.process_time()
+    for _ in range(4):
+        classify_window(block, found, frame, options)
+    spent = (time.process_time() - begin) / 4
+    print(f"block stage {spent:.3f} CPU s per {side} px, {side**2 / spent / 1e6:.2f} Mpx/s, "
+          f"{36 * spent:.1f} CPU s per tile")  # fmt: skip
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    actions = parser.add_subparsers(dest="action", required=True)
+    one = actions.add_parser("scenes")
+    one.add_argument("kinds", nargs="*", default=list(KINDS))
+    one.add_argument("--size", type=int, default=900)
+    one.add_argument("--seeds", type=int, nargs="+", default=[2, 3])
+    one.add_argument("--write", type=Path, help="page whose section is replaced")
+    actions.add_parser("real").add_argument("folder", type=Path)
+    actions.add_parser("speed")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
+    if given.action == "scenes":
+        text = section(given.kinds, given.size, given.seeds)
+        print(text)
+        if given.write is not None:
+            replace_section(given.write, "classification", text)
+    elif given.action == "real":
+        real(given.folder)
+    else:
+        speed()
+
+
+if __name__ == "__main__":
+    main()

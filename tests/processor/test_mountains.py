@@ -1,0 +1,85 @@
+"""Simulated mountains: slopes lose their light and shade, aerosol follows the height."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from s2cloud.algorithms import terrain
+from s2cloud.config import ProcessorConfig, TerrainConfig
+from s2cloud.io.open import open_l1c
+from s2cloud.processor import process
+from s2cloud.simulation import simulate_l1c
+
+SZA = 50.0
+NODES = ("conditions/terrain/r20m", "conditions/terrain/r60m")
+BANDS = ("b03", "b04", "b05", "b8a", "b11")
+
+
+def plane(tree, path):
+    """Values at 20 m; the truth keeps the fine bands at 10 m only."""
+    folder, name = path.rsplit("/", 1)
+    if name in tree[folder]:
+        return np.squeeze(np.asarray(tree[path].values, dtype=np.float32))
+    fine = np.squeeze(tree[path.replace("r20m", "r10m")].values)
+    return fine.reshape(fine.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3))
+
+
+@pytest.fixture(scope="module")
+def mountains(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mountain")
+    made = simulate_l1c(folder, size=480, scene="mountain", sza=SZA, seed=12, aot550=0.1)
+    with xr.open_datatree(made.truth_uri, engine="zarr", chunks={}) as truth:
+        aux = xr.DataTree.from_dict({p: truth[p].to_dataset()[["elevation"]] for p in NODES})
+        l1c = open_l1c(made.uri)
+        off = ProcessorConfig(terrain=TerrainConfig(enabled=False))
+        free = ProcessorConfig(terrain=TerrainConfig(limit=False))
+        yield l1c, truth, *(process(l1c, aux, config=c) for c in (None, off, free))
+
+
+def masks(truth):
+    return {n: np.squeeze(v.values) > 0 for n, v in truth["conditions/mask/truth/r20m"].items()}
+
+
+def test_slopes_lose_four_fifths_of_their_light_and_shade(mountains):
+    l1c, truth, found, off, free = mountains
+    saa = float(l1c["conditions/geometry/sun_angles"].values[1].mean())
+    slope, aspect = (plane(truth, f"{NODES[0]}/{n}") for n in ("slope", "aspect"))
+    cosine = terrain.cos_incidence(slope, aspect, SZA, saa)
+    red, nir = (plane(truth, f"measurements/reflectance/r20m/{b}") for b in ("b04", "b8a"))
+    mask = masks(truth)
+    green = mask["clear"] & ~mask["snow"] & ~mask["terrain_shadow"] & (nir > 4 * red)
+    assert green.sum() > 1000
+    for band in BANDS:
+        path = f"measurements/reflectance/r20m/{band}"
+        # The truth has a correlation of its own: green slopes are those that lie well.
+        own, held, whole, without = (
+            np.corrcoef(plane(tree, path)[green], cosine[green])[0, 1]
+            for tree in (truth, found, free, off)
+        )
+        assert without - own > 0.3, band
+        assert abs(whole - own) < 0.2 * abs(without - own), band
+        # The limit for steep faces holds a part back.
+        assert abs(held - own) < 0.45 * abs(without - own), band
+
+
+def test_shaded_slopes_are_not_too_bright(mountains):
+    _, truth, found, *_ = mountains
+    mask = masks(truth)
+    hidden = mask["cloud"] | mask["shadow"] | mask["cirrus"] | mask["snow"]
+    dark = mask["terrain_shadow"] & ~hidden
+    assert dark.sum() > 100
+    for band in BANDS:
+        path = f"measurements/reflectance/r20m/{band}"
+        ratio = (plane(found, path) / plane(truth, path))[dark]
+        assert np.nanmedian(ratio) < 1.2, band
+
+
+def test_aerosol_follows_the_height(mountains):
+    _, truth, found, off, _ = mountains
+    height = plane(truth, f"{NODES[0]}/elevation")[1::3, 1::3]
+    true = plane(truth, "quality/atmosphere/r60m/aot")
+    land = masks(truth)["clear"][1::3, 1::3]
+    error = [plane(t, "quality/atmosphere/r60m/aot") - true for t in (found, off)]
+    seen = land & np.isfinite(error[0]) & np.isfinite(error[1])
+    trend = [abs(np.polyfit(height[seen], e[seen], 1)[0]) for e in error]
+    assert trend[0] < 0.75 * trend[1]
