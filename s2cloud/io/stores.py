@@ -7,12 +7,13 @@ import os
 import secrets
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from fsspec.core import url_to_fs
 from typing_extensions import override
 
+from s2cloud.io.byte_ranges import Range, merged_ranges
+from s2cloud.io.local_files import create_file, whole_file
 from s2cloud.io.retries import is_transient, persistently
 from s2cloud.io.store_errors import boto_code, translated_error
 from s2cloud.io.urls import (
@@ -31,17 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FileInfo", "Store", "open_store"]
 
-_Range = tuple[str, int | None, int | None]
 
-#: Ranges of one file closer than this are fetched together: a request costs more than the bytes.
-MAX_GAP: Final = 65_536
 #: Simultaneous requests of one call.
 CONCURRENCY: Final = 16
 #: Servers that answer more with "429 Too Many Requests": the free tier of Copernicus Data Space
 #: allows four connections.
 LIMITED: Final = {"dataspace.copernicus.eu": 4}
-#: Parts of one merged range are not joined beyond this size, so that parts arrive concurrently.
-MAX_MERGED: Final = 32 * 2**20
 
 #: Directories of archives kept per process.
 MAX_ARCHIVES: Final = 16
@@ -170,7 +166,7 @@ class Store:
         """
         if not ranges:
             return []
-        plan = _merged(ranges) if merge else [(r, [(i, r)]) for i, r in enumerate(ranges)]
+        plan = merged_ranges(ranges) if merge else [(r, [(i, r)]) for i, r in enumerate(ranges)]
         wanted = [whole for whole, _ in plan]
         if len(wanted) == 1:
             fetched = [self.read(*wanted[0])]
@@ -265,7 +261,7 @@ class Store:
             self._count(1, 0)
             with self._translated(path, writing=True):
                 if self._is_local:
-                    with _temporary(full) as temporary:
+                    with whole_file(full) as temporary:
                         temporary.write_bytes(data)
                         temporary.replace(full)
                 else:
@@ -288,7 +284,7 @@ class Store:
             self._count(1, 0)
             with self._translated(path, writing=True):
                 if self._is_local:
-                    return _create_local(full, data)
+                    return create_file(full, data)
                 try:
                     self.fs.pipe_file(full, data, mode="create")
                 except FileExistsError:
@@ -311,7 +307,7 @@ class Store:
             self._count(1, 0)
             with self._translated(path, writing=True):
                 if self._is_local:
-                    with _temporary(full) as temporary:
+                    with whole_file(full) as temporary:
                         self.fs.put_file(str(local), str(temporary))
                         temporary.replace(full)
                 else:
@@ -329,7 +325,7 @@ class Store:
 
         persistently(remove)
 
-    def _fetched(self, wanted: Sequence[_Range]) -> list[bytes | BaseException]:
+    def _fetched(self, wanted: Sequence[Range]) -> list[bytes | BaseException]:
         """Ranges fetched concurrently, an exception in the place of each that failed."""
         with self._translated(wanted[0][0]):
             self._count(len(wanted), 0)
@@ -343,7 +339,7 @@ class Store:
                 )
             )
 
-    def _second_chance(self, part: _Range, data: bytes | BaseException) -> bytes:
+    def _second_chance(self, part: Range, data: bytes | BaseException) -> bytes:
         """What was fetched; what was not is asked for again, alone, if that may help."""
         if not isinstance(data, BaseException):
             self._count(0, len(data))
@@ -429,26 +425,6 @@ def open_store(
     return Store(os.fspath(uri), dict(storage_options or {}), secrets.token_hex(8))
 
 
-def _merged(
-    ranges: Sequence[tuple[str, int | None, int | None]],
-) -> list[
-    tuple[tuple[str, int | None, int | None], list[tuple[int, tuple[str, int | None, int | None]]]]
-]:
-    order = sorted(range(len(ranges)), key=lambda i: (ranges[i][0], ranges[i][1] or 0))
-    plan: list[Any] = []
-    for index in order:
-        path, start, stop = ranges[index]
-        if plan:
-            (last_path, first, end), parts = plan[-1]
-            near = last_path == path and None not in (first, end, start, stop)
-            if near and start - end <= MAX_GAP and max(stop, end) - first <= MAX_MERGED:
-                parts.append((index, ranges[index]))
-                plan[-1] = ((path, first, max(stop, end)), parts)
-                continue
-        plan.append((ranges[index], [(index, ranges[index])]))
-    return plan
-
-
 def _file_info(info: Mapping[str, Any]) -> FileInfo:
     # A name that changes with the content: whichever of these the file system knows.
     keys = ("ETag", "etag", "md5Hash", "CRC", "mtime", "LastModified", "created")
@@ -469,31 +445,3 @@ def _file_system(uri: str, given: Mapping[str, Any], opened: str) -> tuple[Any, 
                 del _archives[next(iter(_archives))]
             _archives[key] = ZipMembers(target, path, public_url(rest))
         return _archives[key], head.removeprefix("zip://")
-
-
-@contextlib.contextmanager
-def _temporary(full: str) -> Iterator[Path]:
-    path = Path(full)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _create_local(full: str, data: bytes) -> bool:
-    with _temporary(full) as temporary:
-        temporary.write_bytes(data)
-        try:
-            os.link(temporary, full)
-        except FileExistsError:
-            return False
-        except OSError:
-            # No hard links (some network disks): exclusive creation, not whole but exclusive.
-            try:
-                with Path(full).open("xb") as file:
-                    file.write(data)
-            except FileExistsError:
-                return False
-    return True

@@ -152,7 +152,7 @@ def test_a_region_reads_its_tile_parts_only(factory, tmp_path, monkeypatch):
 
 def test_the_overview_of_a_region_reads_reduced_resolutions(factory, tmp_path, monkeypatch):
     # The tiles of so small an image lie closer than is worth a request of their own.
-    monkeypatch.setattr("s2cloud.io.stores.MAX_GAP", 0)
+    monkeypatch.setattr("s2cloud.io.byte_ranges.MAX_GAP", 0)
     product = factory.make_safe(tmp_path, cells=64, tlm=True, masks="", forecasts=False)
     store = open_store(product.root)
     size = product.image("B02").stat().st_size
