@@ -201,7 +201,7 @@ def icor(data: Path, aot550: float | None = None) -> tuple[xr.DataTree, dict[str
             angles[name] = float(source.read(1).mean())
     l1c = s2.l1c_from_bands(
         placed(planes, profile),
-        sensor="S2A",  # the unit was not published; A and B differ by less than 0.002 here
+        sensor="S2A",  # the unit was not published
         time=datetime(2019, 4, 11, 10, 50, 29, tzinfo=UTC),
         sza=angles["sunZenithAngles"],
         saa=angles["sunAzimuthAngles"],

@@ -24,8 +24,8 @@ and ``m`` the share that molecules alone would scatter: at 60 degrees and an opt
 0.1 (continental) 0.41 at 490 nm and 0.79 at 865 nm. Hay's ``k = tau`` is off by 0.2, and by 0.8
 where there is no aerosol. A wall 3 degrees higher than the sun takes away 0.2 to 0.64 of ``k``,
 depending on its width (50 to 120 degrees) and the aerosol, 0.4 in the mean; so light in shadow
-remains uncertain by a sixth (865 nm) to a tenth (490 nm). Within 15 degrees of the sun lie 15 and
-25 % of the scattered light.
+remains uncertain. Within 15 degrees of the sun lie 15 (490 nm) and 25 % (865 nm) of the scattered
+light in that case.
 
 Steeply inclined faces come out too bright where the terrain model or the assumption of an even
 scatterer fails. There Richter's limit takes over: below a cosine of incidence ``cos(beta_T)`` the

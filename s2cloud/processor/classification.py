@@ -11,6 +11,7 @@ import numpy as np
 
 from s2cloud.algorithms import geometry, terrain
 from s2cloud.algorithms.classification import (
+    PARALLAX,
     ClassificationScene,
     Dilation,
     Frame,
@@ -61,6 +62,7 @@ __all__ = [
     "maps_of",
     "mask_of",
     "options_of",
+    "parallax_state",
     "traced",
 ]
 
@@ -219,6 +221,11 @@ def classify_counts(
     pairs = zip(BANDS, counts, strict=True)
     toa = np.stack([decoded(given, name, values) for name, values in pairs])
     return classify_overview(given, toa, **surroundings)
+
+
+def parallax_state(scene: ClassificationScene) -> npt.NDArray[np.int8]:
+    """Index into `PARALLAX`."""
+    return np.asarray(PARALLAX.index(scene.parallax), dtype=np.int8)
 
 
 def _with_terrain(

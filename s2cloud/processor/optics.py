@@ -257,8 +257,8 @@ def pressure_of(given: SceneInput) -> Floats:
 def thinning(given: SceneInput, elevation: Floats | None = None) -> Floats:
     """Columns of aerosol and vapour above some height over those above the mean of the tile.
 
-    Both lie low: a scale height of 2 km is that of the aerosol in the look-up tables and a common
-    one of water vapour (Reitan 1963, doi:10.1175/1520-0450(1963)002<0776:SDPATM>2.0.CO;2).
+    Both lie low: a scale height of 2 km is that of the aerosol in the look-up tables, and is taken
+    for water vapour as well.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from s2cloud.algorithms import illumination
+from s2cloud.algorithms.classification import PARALLAX
 from s2cloud.algorithms.geometry import tie_points
 from s2cloud.config import ProcessorConfig
 from s2cloud.model.bands import BAND_INFO, BANDS, L2A_BANDS, SENSORS
@@ -607,6 +608,7 @@ class _Plan:
             "aot_mean": np.float32,
             "aot_uncertainty_mean": np.float32,
             "aot_prior_weight": np.float32,
+            "aot_lowered": np.float32,
             "dark_vegetation_fraction": np.float32,
             "tcwv_mean": np.float32,
             "tcwv_uncertainty_mean": np.float32,
@@ -623,6 +625,12 @@ class _Plan:
                 for name, kind in kinds.items()
             }
         )
+        state = dask.delayed(classification.parallax_state, pure=True)(self.classified[0])
+        dataset["cloud_parallax"] = ((), da.from_delayed(state, shape=(), dtype=np.int8))
+        dataset["cloud_parallax"].attrs |= {
+            "flag_values": list(range(len(PARALLAX))),
+            "flag_meanings": " ".join(PARALLAX),
+        }
         dataset["aot_method"].attrs |= {
             "flag_values": list(range(len(AOT_METHODS))),
             "flag_meanings": " ".join(AOT_METHODS),

@@ -83,6 +83,9 @@ class AerosolResult:
         Share of the looked-at clear land that was green vegetation.
     prior_weight
         Share of the forecast or the constant in the mean of the scene.
+    lowered
+        By how much the thickness was lowered so that no more than `NEGATIVE_SHARE` of the clear
+        land turns out negative.
     """
 
     aot550: Floats
@@ -90,6 +93,7 @@ class AerosolResult:
     method: int
     dark_fraction: float
     prior_weight: float
+    lowered: float = 0.0
 
 
 def aerosol_field(
@@ -167,7 +171,12 @@ def _from_vegetation(
     method = "dark_vegetation" if found.prior_weight < 0.5 else source
     thin = thinning(given)
     return AerosolResult(
-        aot550 * thin, sigma * thin, AOT_METHODS.index(method), pixels.fraction, found.prior_weight
+        aot550 * thin,
+        sigma * thin,
+        AOT_METHODS.index(method),
+        pixels.fraction,
+        found.prior_weight,
+        excess,
     )
 
 

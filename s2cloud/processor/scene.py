@@ -280,6 +280,7 @@ class Scene:
             "aot_mean": float(self.aot550.mean()),
             "aot_uncertainty_mean": float(self.aerosol.sigma.mean()),
             "aot_prior_weight": self.aerosol.prior_weight,
+            "aot_lowered": self.aerosol.lowered,
             "dark_vegetation_fraction": self.aerosol.dark_fraction,
             "tcwv_mean": float(self.tcwv.mean()),
             "tcwv_uncertainty_mean": float(self.vapour.sigma.mean()),

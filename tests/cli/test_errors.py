@@ -254,7 +254,7 @@ def test_full_disk_as_a_library_reports_it(simulated, tmp_path, run, monkeypatch
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "b02.tif")
 
-    monkeypatch.setattr("s2cloud.io.stores.Path.write_bytes", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     code, _, err = run("process", simulated.uri, tmp_path / "out")
     assert code == 5
     check_line(err)

@@ -9,6 +9,7 @@ import pytest
 from s2cloud.config import ProcessorConfig
 from s2cloud.model.bands import BAND_INDEX
 from s2cloud.physics import gases
+from s2cloud.processor import process
 from s2cloud.processor.classification import above_vapour, sky_of
 from s2cloud.processor.process import plan_of
 
@@ -50,6 +51,20 @@ def test_in_moist_air_and_in_the_classic_variant_b10_stays(make_l1c, pixels):
     assert above_vapour(given(tree, 30.0), pixels) is pixels
     classic = given(tree, 6.0, classification={"variant": "classic"})
     assert above_vapour(classic, pixels) is pixels
+
+
+def test_what_was_done_about_parallax_is_in_the_product(make_l1c):
+    tree = make_l1c()
+    on, off = (
+        process(tree, config=ProcessorConfig(classification={"parallax": wanted}))[
+            "quality/retrieval"
+        ].to_dataset()
+        for wanted in (True, False)
+    )
+    told = on["cloud_parallax"].attrs["flag_meanings"].split()
+    assert told[int(off["cloud_parallax"])] == "off"
+    assert told[int(on["cloud_parallax"])] == "nothing_bright"
+    assert float(on["aot_lowered"]) >= 0.0
 
 
 def test_one_view_for_all_bands_is_said_and_replaced_by_the_design(make_l1c, caplog):

@@ -128,6 +128,7 @@ def test_what_would_make_land_negative_is_not_believed(caplog):
         found = aerosol_of(given, toa, scl)
     assert found.aot550.mean() < 0.6
     assert "would turn out negative" in caplog.text
+    assert found.lowered > 0.2
 
 
 def test_clouds_keep_vegetation_at_a_distance_unless_they_are_everywhere():

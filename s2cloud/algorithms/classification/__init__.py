@@ -20,7 +20,12 @@ if TYPE_CHECKING:
         classify_pixels,
     )
     from s2cloud.algorithms.classification.rules import UNDECIDED, Variant
-    from s2cloud.algorithms.classification.scene import ClassificationScene, Sky, classify_scene
+    from s2cloud.algorithms.classification.scene import (
+        PARALLAX,
+        ClassificationScene,
+        Sky,
+        classify_scene,
+    )
     from s2cloud.algorithms.classification.statistics import (
         class_counts,
         cloud_cover_statistics,
@@ -35,7 +40,7 @@ _HOMES = {
     "parallax": ("parallax_vector",),
     "pointwise": ("HALO", "Stage", "classify_block", "classify_pixels"),
     "rules": ("UNDECIDED", "Variant"),
-    "scene": ("ClassificationScene", "Sky", "classify_scene"),
+    "scene": ("PARALLAX", "ClassificationScene", "Sky", "classify_scene"),
     "statistics": ("class_counts", "cloud_cover_statistics", "cloud_mask", "percentages"),
     "thresholds": ("Thresholds",),
     "window": ("Dilation", "Ground", "Options", "reach_of"),
@@ -43,6 +48,7 @@ _HOMES = {
 
 __all__ = [
     "HALO",
+    "PARALLAX",
     "UNDECIDED",
     "ClassificationScene",
     "Dilation",

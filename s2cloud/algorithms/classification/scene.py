@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     Codes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["ClassificationScene", "Sky", "classify_scene"]
+__all__ = ["PARALLAX", "ClassificationScene", "Sky", "classify_scene"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,16 @@ _URBAN_M: Final = 180.0
 _URBAN: Final = ((190,), 0.20)
 _BARE: Final = ((200, 201, 202), 0.35)
 _SEA: Final = 210
+#: What was done about the parallax of clouds.
+PARALLAX: Final = (
+    "off",
+    "no_view_angles",
+    "nothing_bright",
+    "overcast",
+    "bands_registered",
+    "used",
+    "used_by_design",
+)
 #: Certain cloud without a gap over such a distance is cloud without parallax. [m]
 _OPAQUE_M: Final = 600.0
 #: Heights above ground: what is lower is no cloud; snow that is higher is one. [m]
@@ -168,7 +178,8 @@ class ClassificationScene:
     maps
         Which maps were used.
     parallax
-        ``used``, or why it was not.
+        One of `PARALLAX`: used with the views of the product or of the instrument's design, or
+        why it was not.
     """
 
     flags: npt.NDArray[np.uint16]
@@ -490,13 +501,13 @@ class _Overview:
         if not self.options.parallax:
             return
         if self.sky.shift is None:
-            self.parallax = "no view angles of single bands"
+            self.parallax = "no_view_angles"
             return
         candidate = np.isin(scl, _BRIGHT) & (state.confidence[0] > 0)
         snow = scl == SCL.SNOW_ICE
         valid = np.count_nonzero(scl > SCL.SATURATED_OR_DEFECTIVE)
         if not candidate.any() and not snow.any():
-            self.parallax = "nothing bright"
+            self.parallax = "nothing_bright"
             return
         if np.count_nonzero(np.isin(scl, _CLOUDS)) >= _OVERCAST * valid:
             self.parallax = "overcast"
@@ -508,11 +519,11 @@ class _Overview:
         enough = np.count_nonzero(cirrus_like) >= _ENOUGH_SCENE
         # B10 sees only what is above most of the water vapour.
         if enough and float(np.median(height[cirrus_like])) < _HIGHEST_SNOW:
-            self.parallax = "high clouds show none: bands are registered to one another"
-            logger.warning("parallax not used: %s", self.parallax)
+            self.parallax = "bands_registered"
+            logger.warning("parallax not used: high clouds show none, bands lie on one another")
             return
         assumed = self.sky.shift_assumed
-        self.parallax = "used, by the design of the instrument" if assumed else "used"
+        self.parallax = "used_by_design" if assumed else "used"
         above = self._averaged(height, reliable & candidate, candidate)
         low = candidate & (above < _LOWEST_CLOUD)
         if assumed:
