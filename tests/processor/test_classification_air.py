@@ -63,7 +63,7 @@ def test_what_was_done_about_parallax_is_in_the_product(make_l1c):
     )
     told = on["cloud_parallax"].attrs["flag_meanings"].split()
     assert told[int(off["cloud_parallax"])] == "off"
-    assert told[int(on["cloud_parallax"])] == "nothing_bright"
+    assert told[int(on["cloud_parallax"])] == "bands_registered"
     assert float(on["aot_lowered"]) >= 0.0
 
 
