@@ -1,0 +1,353 @@
+"""Stages of one product as lazy arrays: the scene stage, and the local stages that others share.
+
+Two kinds of stage meet here. The *scene* stage reads the 60 m overview and returns small fields;
+*local* stages map a function over the 18.3 km blocks, each block with the halo it needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.array as da
+import numpy as np
+
+from s2cloud.algorithms import illumination
+from s2cloud.algorithms.geometry import tie_points
+from s2cloud.model.bands import BANDS
+from s2cloud.model.granule import granule
+from s2cloud.model.grid import BLOCK_PX, Grid, grid_of
+from s2cloud.model.schema import GEOMETRY, OVERVIEW, reflectance_path
+from s2cloud.processor import classification, quality, tasks
+from s2cloud.processor.band_input import BandInput
+from s2cloud.processor.inputs import (
+    cell_elevation,
+    decoding_of,
+    node_of,
+    require_bands,
+    snow_possible_of,
+)
+from s2cloud.processor.maps import detector_numbers, terrain_model
+from s2cloud.processor.meteorology import Meteorology, meteorology
+from s2cloud.processor.optics import SceneInput
+from s2cloud.processor.relief import Relief, light_of, pixel_fields, smoothing_px, with_relief
+from s2cloud.processor.scene import Scene
+from s2cloud.processor.windows import Source, block_edges, map_blocks
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from s2cloud.config import ProcessorConfig
+    from s2cloud.model.bands import Resolution
+
+__all__ = ["Layer", "Plan"]
+
+RESOLUTIONS: tuple[Resolution, ...] = (10, 20, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Bands that share one grid."""
+
+    resolution: Resolution
+    dataset: xr.Dataset
+    grid: Grid
+    offset: tuple[int, int]
+    chunks: tuple[tuple[int, ...], tuple[int, ...]]
+    overview_px: int
+
+
+class Plan:
+    """Graph of one product; each property adds a stage."""
+
+    def __init__(self, l1c: xr.DataTree, config: ProcessorConfig) -> None:
+        self.l1c = l1c
+        self.config = config
+        self.granule = granule(l1c)
+        require_bands(l1c)
+        self.overview: xr.Dataset = l1c[f"{OVERVIEW}/r60m"].to_dataset()
+        self.layers = {r: layer for r in RESOLUTIONS if (layer := self._layer(r)) is not None}
+        self.home = {
+            name: layer for layer in self.layers.values() for name in layer.dataset.data_vars
+        }
+        #: The grid of the classification: 20 m, or the only grid there is.
+        self.work = self.layers.get(20) or next(iter(self.layers.values()))
+        self.single = len(self.layers) == 1
+        self.meteorology: Meteorology = meteorology(l1c, config)
+        self.given = self._scene_input()
+        self.terrain = (
+            terrain_model(l1c, self.given.grid, self.work.grid) if config.terrain.enabled else None
+        )
+
+    def _layer(self, resolution: Resolution) -> Layer | None:
+        dataset = node_of(self.l1c, reflectance_path(resolution))
+        if dataset is None or not dataset.data_vars:
+            return None
+        crs = str(dataset.attrs.get("crs", ""))
+        grid = grid_of(dataset, crs=crs)
+        overview = grid_of(self.overview, crs=crs)
+        offset = (
+            round((overview.uly - grid.uly) / grid.pixel_size),
+            round((grid.ulx - overview.ulx) / grid.pixel_size),
+        )
+        block = BLOCK_PX[resolution]
+        chunks = (
+            block_edges(grid.height, offset[0], block),
+            block_edges(grid.width, offset[1], block),
+        )
+        factor = max(1, round(overview.pixel_size / grid.pixel_size))
+        return Layer(resolution, dataset, grid, offset, chunks, factor)
+
+    def _scene_input(self) -> SceneInput:
+        overview = grid_of(self.overview, crs=self.work.grid.crs)
+        angles = self.l1c[GEOMETRY].to_dataset()
+        points = tie_points(
+            angles["x"].values,
+            angles["y"].values,
+            angles["sun_angles"].values,
+            angles["viewing_incidence_angles"].values,
+            angles["detector"].values if "detector" in angles.coords else None,
+        )
+        decoding = {name: decoding_of(self.overview[name]) for name in BANDS}
+        given = SceneInput(
+            self.granule.sensor,
+            overview,
+            points,
+            decoding,
+            self.meteorology,
+            None,
+            self.config,
+        )
+        return replace(given, elevation=cell_elevation(self.l1c, given))
+
+    def input(self, name: str, target: Layer, halo: int = 0) -> tuple[BandInput, Source]:
+        """Band on the grid of a layer: how to read it and how to bring it there."""
+        home = self.home[name]
+        scale, offset = decoding_of(home.dataset[name])
+        down = max(1, target.resolution // home.resolution)
+        up = max(1, home.resolution // target.resolution)
+        band = BandInput(scale, offset, down, up, halo)
+        source = Source(home.dataset[name].data, down, up, band.source_halo)
+        return band, source
+
+    def ratio(self, layer: Layer) -> float:
+        """Cell side over pixel side."""
+        return float(self.given.cell_px * layer.overview_px)
+
+    def map(self, name: str, function: Any, layer: Layer, sources: list[Source], **kw: Any) -> Any:
+        """`map_blocks` on the grid of a layer."""
+        return map_blocks(
+            function, sources, chunks=layer.chunks, offset=layer.offset, name=name, **kw
+        )
+
+    def detectors(self, name: str, layer: Layer) -> Any:
+        """Number of the detector on the overview pixels below a layer, or None."""
+        return detector_numbers(self.l1c, name, layer.grid, layer.overview_px)
+
+    # -- scene stage ----------------------------------------------------------------------------
+
+    @cached_property
+    def relief(self) -> Any:
+        """Relief of the tile, None without a terrain model."""
+        if self.terrain is None:
+            return None
+        return dask.delayed(Relief.of, pure=True)(
+            self.given,
+            self.terrain.wide,
+            self.terrain.corner,
+            by_pixel=self.terrain.fine is not None,
+        )
+
+    @cached_property
+    def scene_input(self) -> Any:
+        """What the scene stage needs besides pixels, the relief included."""
+        if self.relief is None:
+            return self.given
+        return dask.delayed(with_relief, pure=True)(self.given, self.relief)
+
+    @cached_property
+    def scene(self) -> Any:
+        """The one barrier of the graph."""
+        overviews = [self.overview[name].data for name in BANDS]
+        return dask.delayed(Scene.retrieve, pure=True)(
+            self.scene_input, *overviews, classified=self.classified
+        )
+
+    @cached_property
+    def planes(self) -> dict[str, Any]:
+        """Correction of each band on the cells."""
+        make = dask.delayed(Scene.planes, pure=True)
+        return {
+            name: make(
+                self.scene,
+                name,
+                self.overview[name].data,
+                by_detector=self.detectors(name, self.home[name]) is not None,
+            )
+            for name in BANDS
+            if name != "b10"
+        }
+
+    @cached_property
+    def spreads(self) -> dict[str, Any]:
+        """Terms of the uncertainty of each band on the cells."""
+        make = dask.delayed(quality.uncertainty_of_cells, pure=True)
+        return {
+            name: make(self.scene, name, self.overview[name].data)
+            for name in BANDS
+            if name != "b10"
+        }
+
+    @cached_property
+    def snow_possible(self) -> bool:
+        """Whether the snow climatology, if there is one, allows snow."""
+        return snow_possible_of(self.l1c) is not False
+
+    @cached_property
+    def classified(self) -> Any:
+        """Scene stage of the classification: what blocks need, and classes of the overview."""
+        grid = self.given.grid
+        terrain = {}
+        if self.terrain is not None:
+            terrain = {"elevation": self.terrain.wide, "corner": self.terrain.corner}
+        return dask.delayed(classification.classify_counts, pure=True, nout=2)(
+            self.scene_input,
+            [self.overview[name].data for name in BANDS],
+            maps=classification.maps_of(self.l1c, 60, grid),
+            detectors=detector_numbers(self.l1c, "b08", grid, 1),
+            snow_possible=self.snow_possible,
+            **terrain,
+        )
+
+    # -- local stages that others share ---------------------------------------------------------
+
+    @cached_property
+    def fields(self) -> Any:
+        """What slopes and horizon do to each 20 m pixel, None without a terrain model."""
+        if self.terrain is None or self.terrain.fine is None:
+            return None
+        layer = self.work
+        (height, width), px = layer.grid.shape, layer.overview_px
+        grid = self.given.grid
+        whole = da.from_delayed(
+            dask.delayed(light_of, pure=True)(
+                self.scene_input, self.terrain.wide, self.terrain.corner
+            ),
+            shape=(2, *grid.shape),
+            dtype=np.uint8,
+        )
+        row, col = (at // px for at in layer.offset)
+        seen = whole[:, row : row - (-height // px), col : col - (-width // px)]
+        halo = 1 + smoothing_px(self.config.terrain, layer.grid.pixel_size)
+        return self.map(
+            "slopes",
+            pixel_fields,
+            layer,
+            [Source(self.terrain.fine, halo=halo), Source(seen, 1, px, 1)],
+            dtype=np.float32,
+            leading=(len(illumination.FIELDS),),
+            shared=[self.scene],
+            parameters={"halo": halo, "overview_px": px},
+        )
+
+    def fields_below(self, layer: Layer) -> tuple[Source, int]:
+        """Fields of the slopes below a layer, and how they nest with its pixels."""
+        fine = max(1, self.work.resolution // layer.resolution)
+        coarse = max(1, layer.resolution // self.work.resolution)
+        source = Source(self.fields, coarse, fine, int(fine > 1))
+        return source, fine if coarse == 1 else -coarse
+
+    @cached_property
+    def cirrus(self) -> Any:
+        """B10 on its own grid, None unless cirrus is to be taken away."""
+        if not self.config.surface.cirrus_correction:
+            return None
+        layer = self.home["b10"]
+        band, source = self.input("b10", layer, halo=1)
+        return self.map(
+            "cirrus",
+            tasks.cirrus_light,
+            layer,
+            [source],
+            dtype=np.float32,
+            parameters={"band": band},
+        )
+
+    def _class_inputs(self) -> tuple[list[Source], list[Any]]:
+        """Pixels and maps that the classification of a block reads, and what all blocks share."""
+        layer = self.work
+        halo = classification.halo_of(self.config.classification, layer.grid.pixel_size)
+        inputs = [self.input(name, layer, halo) for name in BANDS]
+        sources = [source for _, source in inputs]
+        maps = classification.maps_of(self.l1c, layer.resolution, layer.grid)
+        sources += [Source(array, halo=halo) for array in maps.values()]
+        names = tuple(maps)
+        if self.terrain is not None and self.terrain.fine is not None:
+            sources.append(Source(self.terrain.fine, halo=halo + 1))
+            names += ("elevation",)
+        spec = dask.delayed(classification.BlockInput, pure=True)(
+            tuple(band for band, _ in inputs),
+            self.scene_input,
+            names,
+            halo,
+            layer.overview_px,
+            self.snow_possible,
+        )
+        return sources, [self.classified[0], spec]
+
+    @cached_property
+    def classes(self) -> da.Array:
+        """Class, cloud and snow probability on the working grid."""
+        sources, shared = self._class_inputs()
+        return self.map(
+            "classify",
+            classification.classify,
+            self.work,
+            sources,
+            dtype=np.uint8,
+            leading=(3,),
+            shared=shared,
+        )
+
+    def traced(self, row: int, col: int) -> da.Array:
+        """One pixel of the working grid with all that its class depends on, shape (1, 1)."""
+        layer = self.work
+        sources, shared = self._class_inputs()
+
+        def around(at: int, size: int) -> tuple[int, ...]:
+            return tuple(n for n in (at, 1, size - at - 1) if n)
+
+        pixels = map_blocks(
+            classification.traced,
+            sources,
+            chunks=(around(row, layer.grid.height), around(col, layer.grid.width)),
+            offset=layer.offset,
+            dtype=object,
+            name="trace",
+            shared=shared,
+        )
+        return pixels.blocks[int(row > 0), int(col > 0)]
+
+    @cached_property
+    def vapour(self) -> tuple[Layer, da.Array]:
+        """Water vapour column on the grid of B09."""
+        layer = self.home["b09"]
+        (b8a, source_b8a), (b09, source_b09) = (
+            self.input(name, layer, halo=1) for name in ("b8a", "b09")
+        )
+        array = self.map(
+            "tcwv",
+            tasks.water_vapour,
+            layer,
+            [source_b8a, source_b09],
+            dtype=np.float32,
+            shared=[
+                self.scene,
+                self.planes["b8a"],
+                dask.delayed(Scene.vapour_terms, pure=True)(self.scene),
+            ],
+            parameters={"b8a": b8a, "b09": b09, "overview_px": layer.overview_px},
+        )
+        return layer, array
