@@ -148,7 +148,9 @@ class SurfaceConfig(_Options):
     """Surface reflectance."""
 
     adjacency_km: float = Field(default=1.0, ge=0.0, le=10.0)
-    """Half side of the environment that scatters into a pixel; 0 switches it off. [km]"""
+    """Range of the surroundings that scatter into a pixel: 1 is that of 6S, where three fifths of
+    the light scattered by aerosol come from within 1 km and half of that of molecules from within
+    8 km; other values stretch both; 0 switches it off. [km]"""
     cirrus_correction: bool = False
     """Whether light of thin cirrus is taken away with the help of B10."""
     cirrus_minimum_tcwv: float = Field(default=2.5, ge=0.0, le=20.0)

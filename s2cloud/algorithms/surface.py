@@ -17,18 +17,35 @@ without one ``a`` is the gain and ``b`` the path reflectance times the gain.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import numba as nb
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["correct_by_detector", "environment", "linear_terms", "uniform_surface"]
+__all__ = [
+    "AEROSOL_REACH_KM",
+    "MOLECULAR_REACH_KM",
+    "correct_by_detector",
+    "environment",
+    "linear_terms",
+    "square_mean",
+    "uniform_surface",
+]
+
+#: Shares and ranges [km] of the exponentials of 6S's environment functions, see `environment`.
+MOLECULAR_REACH_KM: Final = ((0.930, 1 / 0.08), (0.070, 1 / 1.10))
+AEROSOL_REACH_KM: Final = ((0.448, 1 / 0.27), (0.552, 1 / 2.83))
+#: Cells around a cell within which the density of the weights is averaged.
+_NEAR: Final = 3
+#: Share of clear surroundings below which the mean of the scene takes over.
+_FLOOR: Final = 0.05
 
 
 def linear_terms(
@@ -78,23 +95,121 @@ def uniform_surface(toa: Floats, path: Floats, gain: Floats, spherical_albedo: F
     return np.asarray(y / (1.0 + spherical_albedo * y), dtype=np.float32)
 
 
-def environment(boa: Floats, clear: npt.NDArray[np.bool_], half_side: int) -> tuple[Floats, float]:
-    """Mean surface reflectance around each cell, clouds and what lies beyond the tile left out.
+def environment(
+    boa: Floats,
+    clear: npt.NDArray[np.bool_],
+    cell_m: float,
+    molecular: Floats | float,
+    *,
+    stretch: float = 1.0,
+) -> tuple[Floats, float]:
+    """Reflectance of the surroundings as the air above a cell gathers it.
 
     Parameters
     ----------
     boa
         Surface reflectance on the cells of the scene, shape (cell_y, cell_x).
     clear
-        Cells that show the surface.
-    half_side
-        Cells on each side of the centre that belong to the environment.
+        Cells that show the surface; the others and what lies beyond the array have no say.
+    cell_m
+        Side of a cell. [m]
+    molecular
+        Share of the light scattered on its way up that molecules scatter, the rest being the
+        aerosol's. [1], a number or on the cells
+    stretch
+        Factor on the ranges of 6S.
 
     Returns
     -------
     tuple
         Environment reflectance without gaps, float32, and the mean over the scene that fills
         places with no clear cell in reach.
+
+    Notes
+    -----
+    The environment functions of 6S (Vermote et al. 1997, doi:10.1109/36.581987):
+    ``F(r) = 1 - 0.930 exp(-0.08 r) - 0.070 exp(-1.10 r)`` for molecules and
+    ``1 - 0.448 exp(-0.27 r) - 0.552 exp(-2.83 r)`` for aerosol, r in km. Half of the light that
+    molecules scatter into the view comes from more than 8 km away, half of that of aerosol from
+    within 0.6 km: a square of one kilometre is right for neither, and beside snow it is off by
+    0.01 to 0.02 in the blue.
+    """
+    usable = clear & np.isfinite(boa)
+    if not usable.any():
+        return np.zeros_like(boa), 0.0
+    mean = float(boa[usable].mean(dtype=np.float64))
+    values = np.where(usable, boa, 0.0).astype(np.float64)
+    size = tuple(fft.next_fast_len(2 * n - 1, real=True) for n in boa.shape)
+    planes = fft.rfft2(np.stack([values, usable, np.ones_like(values)]), size)
+    rows, cols = boa.shape
+
+    def gathered(reach: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:
+        weights = _spectrum((rows, cols), size, cell_m, reach, stretch)
+        total, share, inside = fft.irfft2(planes * weights, size)[:, :rows, :cols]
+        return _filled(total, share, inside, mean)
+
+    near, far = gathered(AEROSOL_REACH_KM), gathered(MOLECULAR_REACH_KM)
+    return (near + np.asarray(molecular) * (far - near)).astype(np.float32), mean
+
+
+def _filled(
+    total: npt.NDArray[np.float64],
+    share: npt.NDArray[np.float64],
+    inside: npt.NDArray[np.float64],
+    mean: float,
+) -> npt.NDArray[np.float64]:
+    """Weighted mean of what is clear; where that is little, the scene's mean comes in gently."""
+    return np.asarray((total + _FLOOR * inside * mean) / (share + _FLOOR * inside))
+
+
+@lru_cache(maxsize=8)
+def _spectrum(
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    cell_m: float,
+    reach: tuple[tuple[float, float], ...],
+    stretch: float,
+) -> npt.NDArray[np.complex128]:
+    """Transform of the weights of cells at all distances within an array."""
+    fine = 7
+    weights = np.zeros(size)
+    rows, cols = (np.minimum(np.arange(n), n - np.arange(n)) * cell_m for n in size)
+    part = (np.arange(fine) - fine // 2) * (cell_m / fine)
+    for share, kilometres in reach:
+        length = kilometres * 1000.0 * stretch
+
+        def density(y: Any, x: Any, length: float = length) -> Any:
+            r = np.hypot(y, x)
+            return np.exp(-r / length) / (2 * np.pi * length * r)
+
+        with np.errstate(divide="ignore"):
+            whole = density(rows[:, None], cols[None, :]) * cell_m**2
+        # Near by, the density falls within a cell: the mean of parts of cells.
+        for i in range(-_NEAR, _NEAR + 1):
+            for j in range(-_NEAR, _NEAR + 1):
+                if (i or j) and abs(i) < shape[0] and abs(j) < shape[1]:
+                    y, x = i * cell_m + part[:, None], j * cell_m + part[None, :]
+                    whole[i, j] = density(y, x).mean() * cell_m**2
+        # The cell itself, as a circle of the same area.
+        whole[0, 0] = 1.0 - np.exp(-cell_m / np.sqrt(np.pi) / length)
+        weights += share * whole
+    return np.asarray(fft.rfft2(weights))
+
+
+def square_mean(boa: Floats, clear: npt.NDArray[np.bool_], half_side: int) -> tuple[Floats, float]:
+    """Mean surface reflectance in a square around each cell, without clouds and what is beyond.
+
+    Parameters
+    ----------
+    boa, clear
+        As in `environment`.
+    half_side
+        Cells on each side of the centre.
+
+    Returns
+    -------
+    tuple
+        As `environment`.
     """
     usable = clear & np.isfinite(boa)
     if not usable.any():
@@ -102,14 +217,11 @@ def environment(boa: Floats, clear: npt.NDArray[np.bool_], half_side: int) -> tu
     mean = float(boa[usable].mean(dtype=np.float64))
     values = np.where(usable, boa, 0.0).astype(np.float64)
     size = 2 * half_side + 1
-    # Beyond the tile nothing is known: the mean is over the part of the square that is inside.
-    inside = ndimage.uniform_filter(np.ones(values.shape), size, mode="constant")
-    total = ndimage.uniform_filter(values, size, mode="constant") / inside
-    share = ndimage.uniform_filter(usable.astype(np.float64), size, mode="constant") / inside
-    # Where little is clear the scene mean comes in gently instead of the noise of few cells.
-    floor = 0.05
-    filled = (total + floor * mean) / (share + floor)
-    return filled.astype(np.float32), mean
+    total, share, inside = (
+        ndimage.uniform_filter(np.asarray(plane, np.float64), size, mode="constant")
+        for plane in (values, usable, np.ones(values.shape))
+    )
+    return _filled(total, share, inside, mean).astype(np.float32), mean
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]

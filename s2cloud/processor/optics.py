@@ -83,12 +83,6 @@ class SceneInput:
         return max(1, round(CELL_M / self.grid.pixel_size))
 
     @property
-    def environment_cells(self) -> int:
-        """Cells on each side of a cell that make its environment; 0 = adjacency off."""
-        side = self.cell_px * self.grid.pixel_size
-        return round(self.config.surface.adjacency_km * 1000.0 / side)
-
-    @property
     def cells(self) -> tuple[int, int]:
         """Rows and columns of cells."""
         return (-(-self.grid.height // self.cell_px), -(-self.grid.width // self.cell_px))
@@ -162,6 +156,15 @@ class CellOptics:
             )
         )
         return path, gain, albedo, ratio
+
+    def molecular_share(self, band: str, aot550: Floats) -> Floats:
+        """Share of the light scattered on its way up that molecules scatter. [1]."""
+        haze, clean = (
+            o.transmittance_up - o.transmittance_up_direct
+            for o, _ in (self._evaluate(band, a) for a in (aot550, np.zeros_like(aot550)))
+        )
+        share = np.clip(clean / np.maximum(haze, 1e-6), 0.0, 1.0)
+        return np.asarray(share, dtype=np.float32)
 
     def diffuse_light(self, band: str, aot550: Floats) -> tuple[Floats, Floats]:
         """What falls on level ground as scattered light.

@@ -11,6 +11,7 @@ from s2cloud.model.bands import BAND_INDEX, BAND_INFO, BANDS, SENSORS
 from s2cloud.model.schema import NODATA, Flag
 from s2cloud.processor.optics import CellOptics, cell_means, decoded
 from s2cloud.processor.relief import limits, mean_sun
+from s2cloud.processor.surroundings import surroundings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,7 +50,7 @@ def flags_of_cells(scene: Scene) -> npt.NDArray[np.uint16]:
             Flag.AOT_ABOVE_1: scene.aot550 > 1.0,
             Flag.OUTSIDE_LUT: outside,
             Flag.LOW_DARK_VEGETATION: dark < max(options.minimum_dark_fraction, 1e-9),
-            Flag.ADJACENCY_OFF: scene.environment_cells < 1,
+            Flag.ADJACENCY_OFF: not scene.adjacency,
         },
     )
 
@@ -156,15 +157,14 @@ def uncertainty_of_cells(scene: Scene, band: str, overview: Counts) -> Floats:
     aot550, tcwv = scene.aot550, scene.tcwv
     path, gain, albedo, ratio = optics.terms(band, aot550, tcwv)
     toa, share = cell_means(decoded(given, band, overview), scene.clear, given.cell_px)
-    boa = surface.uniform_surface(toa, path, gain, albedo)
-    cells = max(scene.environment_cells, 1)
-    around, _ = surface.environment(boa, share > 0, cells)
-    if scene.environment_cells < 1:
+    molecular = optics.molecular_share(band, aot550)
+    around = surroundings(given, toa, share > 0, molecular, (path, gain, albedo))
+    if not scene.adjacency:
         ratio = np.zeros_like(ratio)
 
     def corrected(with_optics: CellOptics, aot: Floats, vapour: Floats) -> tuple[Floats, Floats]:
         path, gain, albedo, scattered = with_optics.terms(band, aot, vapour)
-        if scene.environment_cells < 1:
+        if not scene.adjacency:
             scattered = np.zeros_like(scattered)
         return surface.linear_terms(path, gain, albedo, scattered, around)
 

@@ -22,6 +22,7 @@ from s2cloud.processor.optics import (
     vapour_column,
     vapour_prior_sigma,
 )
+from s2cloud.processor.surroundings import surroundings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -200,6 +201,7 @@ class _Pixels:
     optics: CellOptics
     tcwv: Floats
     thin: Floats
+    guess: float
     #: Environment and optics by band: several relations share bands.
     known: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -232,7 +234,9 @@ class _Pixels:
         clear, _ = clear_masks(scl)
         none = np.zeros(places.size, dtype=bool)
         thin, _ = cell_means(thinning(given), whole, AEROSOL_CELLS)
-        sample = cls(given, toa, clear, rows, cols, none, none, (), optics, coarse_tcwv, thin)
+        sample = cls(
+            given, toa, clear, rows, cols, none, none, (), optics, coarse_tcwv, thin, guess
+        )
         first = []
         for band in aerosol.SELECTION_BANDS:
             terms = sample.terms(band, guess)
@@ -258,14 +262,14 @@ class _Pixels:
 
     def around(self, band: str) -> Floats:
         """Mean of it over the environment of each pixel; the pixel itself without adjacency."""
-        half_side = self.given.environment_cells
-        if half_side < 1:
+        if self.given.config.surface.adjacency_km == 0:
             return self.seen(band)
         size = self.given.cell_px
         if ("around", band) not in self.known:
             means, share = cell_means(self.toa[BAND_INDEX[band]], self.clear, size)
-            around, _ = surface.environment(means, share > 0, half_side)
-            self.known["around", band] = around
+            guess = np.float32(self.guess) * self.thin
+            molecular = float(self.optics.molecular_share(band, guess).mean())
+            self.known["around", band] = surroundings(self.given, means, share > 0, molecular)
         return np.asarray(self.known["around", band][self.rows // size, self.cols // size])
 
     def terms(self, band: str, aot550: float) -> tuple[Floats, Floats, Floats, Floats]:

@@ -33,6 +33,7 @@ from s2cloud.processor.retrieval import (
     clear_masks,
     vapour_field,
 )
+from s2cloud.processor.surroundings import surroundings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -146,15 +147,15 @@ class Scene:
         return self.vapour.tcwv
 
     @property
-    def environment_cells(self) -> int:
-        """Cells on each side of a cell that make its environment; 0 = adjacency off.
+    def adjacency(self) -> bool:
+        """Whether light from the surroundings is accounted for.
 
-        It is off where the options say so, and where nearly nothing is left between clouds to
+        It is not where the options say so, and where nearly nothing is left between clouds to
         tell what the surroundings are.
         """
         seen = int(self.clear.sum()) + int(self.cloudy.sum())
         hidden = seen == 0 or int(self.cloudy.sum()) > MOSTLY_CLOUD * seen
-        return 0 if hidden else self.given.environment_cells
+        return not hidden and self.given.config.surface.adjacency_km > 0
 
     @classmethod
     def retrieve(
@@ -205,24 +206,25 @@ class Scene:
             Whether blocks know which detector sees a pixel.
         """
         given = self.given
-        terms = CellOptics(given, self.pressure).terms(band, self.aot550, self.tcwv)
+        optics = CellOptics(given, self.pressure)
+        terms = optics.terms(band, self.aot550, self.tcwv)
         path, gain, albedo, _ = terms
-        half_side = self.environment_cells
         toa, share = cell_means(decoded(given, band, overview), self.clear, given.cell_px)
         thin = None
         if self.b10 is not None and band in self.cirrus.slopes:
             thin = (self.cirrus.slopes[band], self.cirrus.background)
             toa = cirrus.take_away(toa, self.b10, *thin)
-        boa = surface.uniform_surface(toa, path, gain, albedo)
         around = None
-        if half_side >= 1:
-            around, _ = surface.environment(boa, share > 0, half_side)
+        if self.adjacency:
+            molecular = optics.molecular_share(band, self.aot550)
+            around = surroundings(given, toa, share > 0, molecular, (path, gain, albedo))
         by_detector = by_detector and given.points.parity is not None
         directions = (0, 1) if by_detector else (None,)
         detailed = None
         if given.relief is not None and given.relief.rugged:
             cells = round(OPPOSITE_M / (given.cell_px * given.grid.pixel_size))
-            opposite, _ = surface.environment(boa, share > 0, max(1, cells))
+            boa = surface.uniform_surface(toa, path, gain, albedo)
+            opposite, _ = surface.square_mean(boa, share > 0, max(1, cells))
             detailed = [
                 self._on_slopes(band, given.relief, around, opposite, d) for d in directions
             ]
@@ -285,7 +287,7 @@ class Scene:
             "tcwv_mean": float(self.tcwv.mean()),
             "tcwv_uncertainty_mean": float(self.vapour.sigma.mean()),
             "tcwv_fraction": self.vapour.fraction,
-            "adjacency": self.environment_cells > 0,
+            "adjacency": self.adjacency,
             "cirrus_slope": self.cirrus.slopes.get("b02", 0.0),
             **_of_terrain(self.given),
         }

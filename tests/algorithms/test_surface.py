@@ -5,9 +5,12 @@ import pytest
 
 from s2cloud.algorithms.resampling import linear_by_cells
 from s2cloud.algorithms.surface import (
+    AEROSOL_REACH_KM,
+    MOLECULAR_REACH_KM,
     correct_by_detector,
     environment,
     linear_terms,
+    square_mean,
     uniform_surface,
 )
 
@@ -38,21 +41,53 @@ def test_environment_leaves_clouds_out():
     clear = np.ones((21, 21), bool)
     boa[10, 10] = 0.9
     clear[10, 10] = False
-    around, mean = environment(boa, clear, 3)
+    around, mean = environment(boa, clear, 300.0, 0.5)
     np.testing.assert_allclose(around, 0.1, rtol=1e-5)
     np.testing.assert_allclose(mean, 0.1, rtol=1e-5)
 
 
 def test_environment_without_anything_clear_is_black():
-    around, mean = environment(np.full((4, 4), 0.5, np.float32), np.zeros((4, 4), bool), 1)
+    around, mean = environment(np.full((4, 4), 0.5, np.float32), np.zeros((4, 4), bool), 300.0, 0.5)
     assert mean == 0.0
     assert not around.any()
 
 
-def test_environment_at_the_rim_is_the_mean_of_what_is_inside():
+@pytest.mark.parametrize(
+    ("molecular", "reach", "within"),
+    [(1.0, MOLECULAR_REACH_KM, (5.1, 15.3)), (0.0, AEROSOL_REACH_KM, (0.75, 5.1))],
+)
+def test_environment_weighs_distances_as_6s_does(molecular, reach, within):
+    # A bright disc in black ground, wide enough that nothing beyond the array counts.
+    cells, side = 401, 300.0
+    y, x = np.mgrid[:cells, :cells] - cells // 2
+    distance = np.hypot(y, x) * side / 1000.0
+    for radius in within:
+        disc = (distance < radius).astype(np.float32)
+        around, mean = environment(disc, np.ones(disc.shape, bool), side, molecular)
+        inside = 1.0 - sum(share * np.exp(-radius / length) for share, length in reach)
+        found = (around[cells // 2, cells // 2] * 1.05 - 0.05 * mean) / 1.0
+        np.testing.assert_allclose(found, inside, atol=0.03)
+
+
+def test_stretched_environment_reaches_farther():
+    spot = np.zeros((61, 61), np.float32)
+    spot[30, 30] = 1.0
+    clear = np.ones(spot.shape, bool)
+    near, far = (environment(spot, clear, 300.0, 0.0, stretch=s)[0] for s in (0.5, 2.0))
+    assert near[30, 30] > 1.5 * far[30, 30]
+    assert near[30, 50] < far[30, 50]
+
+
+def test_environment_beyond_the_rim_has_no_say():
+    boa = np.full((9, 14), 0.3, np.float32)
+    around, _ = environment(boa, np.ones(boa.shape, bool), 300.0, 0.7)
+    np.testing.assert_allclose(around, 0.3, rtol=1e-5)
+
+
+def test_square_mean_at_the_rim_is_the_mean_of_what_is_inside():
     boa = np.zeros((9, 9), np.float32)
     boa[:2, :2] = 0.4
-    around, mean = environment(boa, np.ones((9, 9), bool), 1)
+    around, mean = square_mean(boa, np.ones((9, 9), bool), 1)
     np.testing.assert_allclose(around[0, 0], (0.4 + 0.05 * mean) / 1.05, rtol=1e-5)
 
 

