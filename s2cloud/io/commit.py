@@ -1,7 +1,8 @@
-"""The commit protocol: every file first, the receipt last, nothing left behind by a failure.
+"""The commit protocol: one writer at a time, every file first, the receipt last.
 
-A product exists when its receipt does. Names are the same for every attempt, so a repeated
-attempt replaces the files of one that was killed, and two attempts at once write equal bytes.
+A product exists when its receipt does. Names are the same for every attempt: one that follows a
+killed or interrupted one keeps what that finished and makes the rest, under a lease that keeps
+other runs away (`s2cloud.io.lease`, `s2cloud.io.journal`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,9 @@ from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 
 from s2cloud.algorithms.classification import percentages
+from s2cloud.io.journal import Journal, finished_parts
 from s2cloud.io.layers import Layer, Summary, layers_of
+from s2cloud.io.lease import Lease, leased, swept
 from s2cloud.io.receipt import Asset, Layout, Receipt, digest_of, read_receipt
 from s2cloud.io.stac import to_stac
 from s2cloud.io.stores import Store, open_store
@@ -38,7 +41,15 @@ __all__ = ["VOLATILE", "commit", "product_digest"]
 logger = logging.getLogger(__name__)
 
 #: Parts of the provenance that differ between runs that make the same pixels.
-VOLATILE: Final = frozenset({"created", "started", "finished", "timings", "warnings", "host"})
+VOLATILE: Final = frozenset(
+    {"created", "started", "finished", "timings", "warnings", "host", "input_files"}
+)
+#: Ends of a run that say nothing against what it finished; the next one resumes there. By name,
+#: for the floor of clusters is above this one.
+_INTERRUPTIONS: Final = frozenset(
+    {"UnavailableError", "KilledWorker", "CancelledError", "FutureCancelledError"}
+    | {"CommClosedError", "TimeoutError"}
+)
 
 
 @dataclass(slots=True)
@@ -50,7 +61,17 @@ class _Run:
     old: Receipt | None
     extend: bool
     settle: Callable[[], None] | None = None
-    written: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Files and folders that the formats write."""
+        return sorted({name for target in self.targets for name in target.names(self.product)})
+
+    @property
+    def key(self) -> str:
+        """Identity of the bytes to be written, for the journal."""
+        files = self.product.l2a.root.attrs.get("provenance", {}).get("input_files")
+        return digest_of([self.product.digest, files, sorted(map(repr, self.targets))])
 
 
 def commit(
@@ -92,25 +113,43 @@ def commit(
     ------
     UsageError
         If another product is there and `overwrite` is False.
+    UnavailableError
+        If another run is writing there, or the store fails.
     CapacityError
         If a disk or the memory is full.
     """
     store, product = _prepare(l2a, str(destination), storage_options)
-    old = read_receipt(store, product.layout.receipt)
-    wanted = {target.format for target in targets}
-    if old is not None and not overwrite:
-        if old.digest != product.digest:
-            raise _occupied(old, product, store)
-        keys = {asset.key for asset in old.assets}
-        if wanted <= set(old.formats) and (not item or "item" in keys):
-            logger.info("found %s already written at %s", product.name, store.url())
-            return old
-        targets = [target for target in targets if target.format not in old.formats]
-    if not overwrite:
-        for target in targets:
-            target.check(product, store)
-    run = _Run(product, store, list(targets), item, old, extend=old is not None and not overwrite)
-    return _execute(replace(run, settle=settle))
+    wanted = _Run(product, store, list(targets), item, None, extend=False, settle=settle)
+    if not overwrite and (found := _found(wanted)) is not None:
+        swept(store, product.layout.progress)
+        return found
+    with leased(store, product.layout.progress) as lease:
+        # Looked for again: whoever held the lease before may have made it.
+        if not overwrite and (found := _found(wanted)) is not None:
+            lease.spent = True
+            return found
+        old = read_receipt(store, product.layout.receipt)
+        extend = old is not None and not overwrite
+        if extend and old is not None:
+            targets = [target for target in targets if target.format not in old.formats]
+        if not overwrite:
+            for target in targets:
+                target.check(product, store)
+        return _execute(replace(wanted, targets=list(targets), old=old, extend=extend), lease)
+
+
+def _found(run: _Run) -> Receipt | None:
+    """Receipt of the product that is there in all formats; another product is an error."""
+    old = read_receipt(run.store, run.product.layout.receipt)
+    if old is None:
+        return None
+    if old.digest != run.product.digest:
+        raise _occupied(old, run.product, run.store)
+    formats, keys = {target.format for target in run.targets}, {a.key for a in old.assets}
+    if not formats <= set(old.formats) or (run.item and "item" not in keys):
+        return None
+    logger.info("found %s already written at %s", run.product.name, run.store.url())
+    return old
 
 
 def _prepare(
@@ -123,15 +162,17 @@ def _prepare(
     return open_store(layout.root, storage_options), product
 
 
-def _execute(run: _Run) -> Receipt:
+def _execute(run: _Run, lease: Lease) -> Receipt:
     start = time.perf_counter()
     product, store = run.product, run.store
     sink = Sink.opened(store)
+    lease.on_loss = sink.close
+    journal = Journal(sink, product.layout.progress, run.key)
     try:
         if run.old is not None and not run.extend:
             # First of all: the product must never look complete while it is half replaced.
             store.delete(product.layout.receipt)
-        results, seconds = _compute(run, sink)
+        results, seconds = _compute(run, sink, journal)
         receipt = _draft(run, results)
         assets = list(receipt.assets)
         for target, part in zip(run.targets, results, strict=True):
@@ -140,6 +181,7 @@ def _execute(run: _Run) -> Receipt:
         if run.item:
             receipt = _with_item(receipt, product, sink)
         _verify(receipt, store)
+        lease.confirm()
         total = time.perf_counter() - start
         timings = {"compute_s": round(seconds, 3), "total_s": round(total, 3)}
         receipt = _write_receipt(run, replace(receipt, timings=timings))
@@ -147,7 +189,7 @@ def _execute(run: _Run) -> Receipt:
         sink.close()
         if run.settle is not None:
             run.settle()
-        _clean_up(run)
+        lease.spent = not _leave(run, journal, error)
         if isinstance(error, MemoryError):
             raise CapacityError(
                 "not enough memory", where=product.name, fix="use fewer threads or a bigger machine"
@@ -155,7 +197,9 @@ def _execute(run: _Run) -> Receipt:
         raise
     finally:
         sink.close()
+        journal.close()
     _remove_stale(run, receipt)
+    lease.spent = True
     logger.info(
         "wrote %s to %s: %d assets, %.1f MB in %.1f s",
         *(product.name, store.url(), len(receipt.assets), receipt.size / 1e6, total),
@@ -164,7 +208,7 @@ def _execute(run: _Run) -> Receipt:
     return receipt
 
 
-def _compute(run: _Run, sink: Sink) -> tuple[list[Results], float]:
+def _compute(run: _Run, sink: Sink, journal: Journal) -> tuple[list[Results], float]:
     """Everything of all formats in one computation, so that shared work happens once."""
     start = time.perf_counter()
     layers = {layer_id(la): la for t in run.targets for la in t.layers(run.product)}
@@ -175,10 +219,28 @@ def _compute(run: _Run, sink: Sink) -> tuple[list[Results], float]:
         for name, array in zip(layers, arrays[: len(layers)], strict=True)
     }
     tasks = [target.tasks(run.product, blocks, sink) for target in run.targets]
-    parts, values = dask.compute(tasks, list(arrays[len(layers) :]), optimize_graph=False)
+    units = [[str(task.key).replace(sink.token, "") for task in some] for some in tasks]
+    done = finished_parts(run.store, journal.folder, journal.key, run.names)
+    missing = {
+        unit: _noted(task, unit, journal)
+        for names, some in zip(units, tasks, strict=True)
+        for unit, task in zip(names, some, strict=True)
+        if unit not in done
+    }
+    made, values = dask.compute(
+        list(missing.values()), list(arrays[len(layers) :]), optimize_graph=False
+    )
+    done |= dict(zip(missing, made, strict=True))
     computed = {name: np.asarray(value) for name, value in zip(small, values, strict=True)}
-    results = [Results([w for part in written for w in part], computed) for written in parts]
+    # In the order of the tasks, whoever did them: equal products have equal metadata.
+    results = [Results([w for name in names for w in done[name]], computed) for names in units]
     return results, time.perf_counter() - start
+
+
+def _noted(task: Any, unit: str, journal: Journal) -> Any:
+    """The task, followed by a note of what it wrote."""
+    name = f"note-{unit}-{journal.sink.token}"
+    return dask.delayed(journal.note, pure=False)(unit, task, dask_key_name=name)
 
 
 def _optimised_together(arrays: list[Any]) -> list[Any]:
@@ -285,10 +347,10 @@ def _with_item(receipt: Receipt, product: Product, sink: Sink) -> Receipt:
 def _verify(receipt: Receipt, store: Store) -> None:
     """See that all files are there: another run that failed may have cleaned them away."""
     for asset in receipt.assets:
-        zarr = asset.href.endswith(".zarr")
+        folder = asset.href.endswith((".zarr", ".SAFE"))
         found = (
             sum(info.size for path, info in store.find(asset.href).items() if not _hidden(path))
-            if zarr
+            if folder
             else store.info(asset.href).size
         )
         if found != asset.size:
@@ -315,21 +377,28 @@ def _write_receipt(run: _Run, receipt: Receipt) -> Receipt:
     raise _occupied(other, run.product, run.store)
 
 
-def _clean_up(run: _Run) -> None:
-    """Remove what this run may have written; best effort, for the first error matters more."""
+def _leave(run: _Run, journal: Journal, error: BaseException) -> bool:
+    """Leave finished parts to the next run after an interruption, and nothing otherwise.
+
+    Best effort, for the first error matters more. Tells whether something was left.
+    """
+    if not isinstance(error, Exception) or type(error).__name__ in _INTERRUPTIONS:
+        journal.flush()
+        return True
     old = {asset.href for asset in run.old.assets} if run.old is not None else set()
-    names = {name for target in run.targets for name in target.names(run.product)}
+    names = set(run.names)
     if run.item:
         names.add(run.product.layout.item)
     names = names - old if run.extend else names | old
     try:
         if not run.extend and read_receipt(run.store, run.product.layout.receipt) is not None:
             logger.warning("kept the files at %s: another run committed them", run.store.url())
-            return
+            return False
         for name in sorted(names):
             run.store.delete(name)
-    except S2CloudError as error:
-        logger.warning("could not clean up after a failure: %s", error)
+    except S2CloudError as second:
+        logger.warning("could not clean up after a failure: %s", second)
+    return False
 
 
 def _remove_stale(run: _Run, receipt: Receipt) -> None:

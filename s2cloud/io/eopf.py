@@ -116,7 +116,9 @@ def read_eopf(files: ProductFiles, *, part: Part, uri: str) -> xr.DataTree:
     nodes |= product.masks(placed)
     nodes[GEOMETRY] = geometry_of(zarr, product.grids[10], files.url(GEOMETRY))
     nodes |= meteorology_of(zarr)
-    return root.tree(nodes, list(product.decoding.values()), missing, placed)
+    tree = root.tree(nodes, list(product.decoding.values()), missing, placed)
+    tree.attrs |= files.identity()
+    return tree
 
 
 @dataclass(frozen=True, slots=True)

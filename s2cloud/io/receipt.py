@@ -204,6 +204,11 @@ class Layout:
     item: str
     zarr: str
 
+    @property
+    def progress(self) -> str:
+        """Folder for the lease and the journal of a run; gone when the product is there."""
+        return self.receipt.removesuffix(Receipt.name) + "progress"
+
     @classmethod
     def of(cls, destination: str, product: str = "") -> Layout:
         """Layout below a destination.

@@ -26,6 +26,14 @@ VARIABLE: Final = "S2CLOUD_STORE_ATTEMPTS"
 #: zero to a limit that doubles, so that many workers do not return at the same moment (Brooker
 #: 2015, "Exponential backoff and jitter", AWS Architecture Blog).
 _FIRST, _LONGEST = 0.5, 10.0
+#: An endpoint that accepts no connection may be restarting: it is asked for at least this long,
+#: and no longer. [s] With the time limits of the drivers, a wrong address is told in 15 s.
+_UNREACHABLE_S: Final = 9.0
+_LONGEST_UNREACHABLE = 2.0
+_NO_CONNECTION: Final = frozenset(
+    {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionRefusedError", "gaierror"}
+    | {"ClientConnectorError", "ClientConnectorDNSError", "ConnectionTimeoutError"}
+)
 
 
 def attempts() -> int:
@@ -67,14 +75,34 @@ def persistently(call: Callable[[], T]) -> T:
     S2CloudError
         The last one, of whatever kind.
     """
+    limit = attempts()
+
+    def enough(state: tenacity.RetryCallState) -> bool:
+        if limit > 1 and _is_unreachable(state):
+            return (state.seconds_since_start or 0.0) >= _UNREACHABLE_S
+        return state.attempt_number >= limit
+
+    def pause(state: tenacity.RetryCallState) -> float:
+        longest = _LONGEST_UNREACHABLE if _is_unreachable(state) else _LONGEST
+        return tenacity.wait_random_exponential(multiplier=_FIRST, max=longest)(state)
+
     retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(attempts()),
-        wait=tenacity.wait_random_exponential(multiplier=_FIRST, max=_LONGEST),
+        stop=enough,
+        wait=pause,
         retry=tenacity.retry_if_exception(is_transient),
         before_sleep=_tell,
         reraise=True,
     )
     return retrying(call)
+
+
+def _is_unreachable(state: tenacity.RetryCallState) -> bool:
+    link = state.outcome.exception() if state.outcome else None
+    while link is not None:
+        if type(link).__name__ in _NO_CONNECTION:
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 def _tell(state: tenacity.RetryCallState) -> None:

@@ -159,7 +159,7 @@ def tree_of(p: SafeProduct, part: Part) -> xr.DataTree:
     nodes |= _meteorology(p)
     nodes |= _masks(p, layout, placed)
     tree = xr.DataTree.from_dict(nodes)
-    tree.attrs = _attrs(p, layout, placed, missing)
+    tree.attrs = _attrs(p, layout, placed, missing) | p.files.identity()
     return tree
 
 

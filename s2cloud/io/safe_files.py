@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from s2cloud.io.jp2_index import JP2Source
 from s2cloud.model.errors import InputError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from s2cloud.io.stores import FileInfo, Store
 
 __all__ = ["ProductFiles"]
+
+#: Files that say what a product is, and when and how it was made.
+_METADATA: Final = ("MTD_MSIL1C.xml", "MTD_TL.xml", "metadata.xml", ".zattrs", "zarr.json")
 
 
 @dataclass(slots=True)
@@ -29,11 +33,14 @@ class ProductFiles:
         Path of the product in the store.
     found
         Files by their path in the product; empty where the store has no listings (HTTP).
+    checksums
+        SHA-256 of the metadata files read so far, by path.
     """
 
     store: Store
     prefix: str = ""
     found: dict[str, FileInfo] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
     def listed(cls, store: Store, prefix: str) -> ProductFiles:
@@ -52,7 +59,26 @@ class ProductFiles:
 
     def read(self, inside: str) -> bytes:
         """Content of a file."""
-        return self.store.read(self.path(inside))
+        data = self.store.read(self.path(inside))
+        if inside.rsplit("/", 1)[-1] in _METADATA:
+            self.checksums[inside] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def identity(self) -> dict[str, Any]:
+        """Attributes that tell which input this is, for the provenance.
+
+        ``input_identity`` is the same wherever the files lie; ``input_files`` has their number,
+        their length [byte] and a digest of their names, lengths and entity tags (of a local disk
+        the times of change).
+        """
+        lines = sorted(f"{path} {info.size} {info.tag}" for path, info in self.found.items())
+        files = {
+            "count": len(self.found),
+            "bytes": sum(info.size for info in self.found.values()),
+            "tags_sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        }
+        metadata = dict(sorted(self.checksums.items()))
+        return {"input_identity": {"metadata_sha256": metadata}, "input_files": files}
 
     def infos(self, paths: Iterable[str]) -> dict[str, FileInfo]:
         """Size and tag of those of the paths that exist."""

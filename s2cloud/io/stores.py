@@ -16,6 +16,7 @@ from s2cloud.io.byte_ranges import Range, merged_ranges
 from s2cloud.io.local_files import create_file, whole_file
 from s2cloud.io.retries import is_transient, persistently
 from s2cloud.io.store_errors import boto_code, translated_error
+from s2cloud.io.transport import connections, single_attempts
 from s2cloud.io.urls import (
     join_url,
     protocol_of,
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FileInfo", "Store", "open_store"]
 
-
-#: Simultaneous requests of one call.
-CONCURRENCY: Final = 16
-#: Servers that answer more with "429 Too Many Requests": the free tier of Copernicus Data Space
-#: allows four connections.
-LIMITED: Final = {"dataspace.copernicus.eu": 4}
 
 #: Directories of archives kept per process.
 MAX_ARCHIVES: Final = 16
@@ -114,10 +109,8 @@ class Store:
 
     @property
     def concurrency(self) -> int:
-        """Simultaneous requests that this store's server should see from one call."""
-        named = (self.uri, str(self.storage_options), os.environ.get("AWS_ENDPOINT_URL", ""))
-        limits = (limit for host, limit in LIMITED.items() if any(host in text for text in named))
-        return min(limits, default=CONCURRENCY)
+        """Simultaneous requests that this store's server should see from this process."""
+        return connections(self.uri, self.storage_options)
 
     @property
     def fs(self) -> Any:
@@ -358,6 +351,7 @@ class Store:
         try:
             with self._translated(""):
                 self._fs, root = _file_system(uri, self.storage_options, self.opened)
+                single_attempts(self._fs)
         except TypeError as error:
             raise UsageError(
                 "unknown storage option",

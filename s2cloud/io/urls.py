@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from s2cloud.io.transport import connections, driver_options
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -87,6 +89,8 @@ def transport_options(chain: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if last in _OBJECT_STORES:
         # A cached listing would hide what another process wrote a second ago.
         options.setdefault("use_listings_cache", False)
+    if last in {"s3", "s3a"}:
+        options = driver_options(options, connections(chain, options))
     if len(protocols) == 1:
         return options
     nested = {name: given[name] for name in protocols[:-1] if by_protocol and name in given}

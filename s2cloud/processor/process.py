@@ -162,6 +162,12 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "classification_maps": _classification_maps(plan),
         "auxiliary": list(plan.l1c.attrs.get("auxiliary", [])),
         "input": plan.granule.name,
+        "input_identity": {
+            "name": plan.granule.name,
+            "baseline": plan.granule.baseline,
+            **plan.l1c.attrs.get("input_identity", {}),
+        },
+        "input_files": dict(plan.l1c.attrs.get("input_files", {})),
         "input_note": plan.l1c.attrs.get("image_size_note", ""),
     }
 

@@ -178,7 +178,7 @@ def test_info_names_missing_bands(safe, run):
     assert json.loads(out)["missing_bands"] == ["b10"]
 
 
-def test_terminated_run_leaves_nothing(simulated, tmp_path):
+def test_terminated_run_commits_nothing_and_is_resumed(simulated, tmp_path, receipt_of, reference):
     words = [sys.executable, "-m", "s2cloud", "process", simulated.uri, str(tmp_path / "out")]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stderr is not None
@@ -189,7 +189,11 @@ def test_terminated_run_leaves_nothing(simulated, tmp_path):
         err = process.stderr.read()
         assert process.wait(timeout=60) == 143
     assert err.splitlines()[-1] == "error: terminated; nothing was committed"
-    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "out").rglob("receipt.json")) == []
+    again = receipt_of("process", simulated.uri, tmp_path / "out")
+    assert [asset["sha256"] for asset in again["assets"] if asset["key"] != "item"] == [
+        asset["sha256"] for asset in reference["assets"] if asset["key"] != "item"
+    ]
 
 
 @pytest.mark.realdata

@@ -502,7 +502,8 @@ def test_masks_of_another_size_are_refused(factory, copy):
         tree["quality/mask/r20m/b05"].compute()
 
 
-def test_an_unreachable_store_can_be_retried():
+def test_an_unreachable_store_can_be_retried(monkeypatch):
+    monkeypatch.setenv("S2CLOUD_STORE_ATTEMPTS", "1")
     options: dict[str, Any] = {"endpoint_url": "http://127.0.0.1:1", "key": "k", "secret": "s"}
     options["config_kwargs"] = {"retries": {"max_attempts": 0}}
     with pytest.raises(UnavailableError, match=r"s3://bucket/x\.SAFE"):

@@ -103,6 +103,18 @@ def test_the_number_of_attempts_is_the_operators(flaky, pauses, monkeypatch):
         attempts()
 
 
+def test_an_endpoint_that_accepts_nobody_is_given_up_by_the_clock(flaky, pauses, monkeypatch):
+    store, break_down, calls = flaky
+    times = iter(range(0, 1000, 2))
+    monkeypatch.setattr("tenacity.time.monotonic", lambda: float(next(times)))
+    break_down("cat_file", [ConnectionRefusedError("no")] * 99)
+    with pytest.raises(UnavailableError, match="does not answer"):
+        store.read("a.txt")
+    # Asked at 0, 2, 4, ... 10 s: longer than the number of attempts, shorter than 15 s.
+    assert ATTEMPTS < len(calls) <= 6
+    assert all(0 <= pause <= 2 for pause in pauses)
+
+
 def test_one_bad_range_does_not_cost_the_others(flaky, pauses):
     store, _, _ = flaky
     fetched = store._fetched

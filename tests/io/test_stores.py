@@ -81,6 +81,31 @@ def test_limits_of_servers_are_kept():
     assert open_store("s3://eodata/x", options).concurrency == 4
 
 
+def test_limits_of_servers_are_the_operators(monkeypatch):
+    options = {"endpoint_url": "https://eodata.dataspace.copernicus.eu"}
+    monkeypatch.setenv("S2CLOUD_STORE_CONNECTIONS", "32, dataspace.copernicus.eu=10,slow.host=1")
+    assert open_store("s3://eodata/x").concurrency == 32
+    assert open_store("s3://eodata/x", options).concurrency == 10
+    slow = open_store("s3://b/x", {"endpoint_url": "http://slow.host", "key": "k", "secret": "s"})
+    assert slow.concurrency == 1
+    # The driver keeps it for all threads together.
+    assert slow.fs.config_kwargs["max_pool_connections"] == 1
+    assert slow.fs.retries == 1
+    monkeypatch.setenv("S2CLOUD_STORE_CONNECTIONS", "many")
+    with pytest.raises(UsageError, match="S2CLOUD_STORE_CONNECTIONS"):
+        _ = slow.concurrency
+    own = {"config_kwargs": {"connect_timeout": 60}}
+    monkeypatch.delenv("S2CLOUD_STORE_CONNECTIONS")
+    assert open_store("s3://b/x", own).fs.config_kwargs["connect_timeout"] == 60
+
+
+def test_requester_pays_and_anonymous_reach_the_driver():
+    options = {"requester_pays": True, "anon": True, "client_kwargs": {"verify": "ca.pem"}}
+    fs = open_store("s3://b/x", options).fs
+    assert fs.req_kw == {"RequestPayer": "requester"}
+    assert fs.anon is True
+    assert fs.client_kwargs == {"verify": "ca.pem"}
+
 def test_a_store_travels_to_other_processes(store):
     store.write("f", b"abc")
     assert pickle.loads(pickle.dumps(store)).read("f") == b"abc"  # noqa: S301  # our own
@@ -106,7 +131,8 @@ def test_a_missing_bucket_is_named(s3_options):
         store.write("a", b"")
 
 
-def test_an_unreachable_endpoint_can_be_retried(bucket):
+def test_an_unreachable_endpoint_can_be_retried(bucket, monkeypatch):
+    monkeypatch.setenv("S2CLOUD_STORE_ATTEMPTS", "1")
     options = {
         "key": "AKIDSECRET",
         "secret": "hunter2",
@@ -119,7 +145,8 @@ def test_an_unreachable_endpoint_can_be_retried(bucket):
     assert "AKIDSECRET" not in repr(open_store("s3://b", options))
 
 
-def test_an_unreachable_server_can_be_retried():
+def test_an_unreachable_server_can_be_retried(monkeypatch):
+    monkeypatch.setenv("S2CLOUD_STORE_ATTEMPTS", "1")
     with pytest.raises(UnavailableError, match="does not answer") as caught:
         open_store("http://user:word@127.0.0.1:1/x?signature=abc").read("a")
     assert "word" not in str(caught.value)

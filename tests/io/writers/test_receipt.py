@@ -193,10 +193,65 @@ def test_failure_leaves_nothing(make_chip, tmp_path, scheduler):
     assert write_product(make_chip(), tmp_path).formats == ("cog", "zarr")
 
 
-def test_interrupt_leaves_nothing(make_chip, memory_url):
+def counting(calls):
+    """Count the blocks that are computed."""
+
+    def wrap(name, array):
+        def count(block):
+            if block.size:
+                calls.append(name)
+            return block
+
+        return array.map_blocks(count, dtype=array.dtype, meta=np.empty((0, 0), array.dtype))
+
+    return wrap
+
+
+@pytest.mark.parametrize("formats", [("zarr",), ("cog", "zarr")])
+def test_an_interrupted_run_is_resumed(make_chip, memory_url, tmp_path, formats):
     with dask.config.set(scheduler="synchronous"), pytest.raises(KeyboardInterrupt):
-        write_product(make_chip(wrap=failing(KeyboardInterrupt)), memory_url)
-    assert files_under(memory_url) == []
+        write_product(make_chip(wrap=failing(KeyboardInterrupt)), memory_url, formats=formats)
+    assert existing_receipt(memory_url) is None
+    left = files_under(memory_url)
+    assert [path for path in left if path.startswith("progress/lease")] == []
+    assert [path for path in left if path.startswith("progress/done")] != []
+    calls: list[str] = []
+    receipt = write_product(make_chip(wrap=counting(calls)), memory_url, formats=formats)
+    every: list[str] = []
+    whole = write_product(make_chip(wrap=counting(every)), tmp_path, formats=formats)
+    assert 0 < len(calls) < len(every)
+    assert receipt.assets[:-1] == whole.assets[:-1]
+    assert receipt.statistics == whole.statistics
+    assert [path for path in files_under(memory_url) if path.startswith("progress")] == []
+
+
+def test_parts_that_are_not_what_the_journal_says_are_made_again(make_chip, tmp_path):
+    with dask.config.set(scheduler="synchronous"), pytest.raises(KeyboardInterrupt):
+        to_zarr(make_chip(wrap=failing(KeyboardInterrupt)), tmp_path / "a.zarr")
+    chunks = [path for path in (tmp_path / "a.zarr").rglob("c/*/*") if path.is_file()]
+    assert len(chunks) > 5
+    chunks[0].unlink()
+    chunks[1].write_bytes(chunks[1].read_bytes()[:-1])
+    damaged = bytearray(chunks[2].read_bytes())
+    damaged[-1] ^= 1
+    chunks[2].write_bytes(damaged)
+    journal = next((tmp_path / "a.progress").glob("done-*.json"))
+    (tmp_path / "a.progress" / "done-x.json").write_text(journal.read_text()[:-9])
+    receipt = to_zarr(make_chip(), tmp_path / "a.zarr")
+    assert receipt.assets[0].sha256 == to_zarr(make_chip(), tmp_path / "b.zarr").assets[0].sha256
+    assert not (tmp_path / "a.progress").exists()
+
+
+def test_what_another_configuration_left_is_not_used(make_chip, tmp_path):
+    with dask.config.set(scheduler="synchronous"), pytest.raises(KeyboardInterrupt):
+        to_zarr(make_chip(wrap=failing(KeyboardInterrupt)), tmp_path / "a.zarr")
+    calls: list[str] = []
+    other = {"provenance": {"configuration": {"a": 2}}}
+    receipt = to_zarr(make_chip(wrap=counting(calls), **other), tmp_path / "a.zarr")
+    every: list[str] = []
+    whole = to_zarr(make_chip(wrap=counting(every), **other), tmp_path / "b.zarr")
+    assert len(calls) == len(every)
+    assert receipt.assets[0].sha256 == whole.assets[0].sha256
 
 
 def test_failure_while_replacing_does_not_leave_the_old_receipt(make_chip, tmp_path):
@@ -228,7 +283,8 @@ def test_store_that_fails_in_mid_write(make_chip, memory_url, monkeypatch):
     monkeypatch.setattr(Store, "write", flaky)
     with pytest.raises(UnavailableError):
         to_zarr(make_chip(), memory_url)
-    assert files_under(memory_url) == []
+    assert existing_receipt(memory_url) is None
+    assert to_zarr(make_chip(), memory_url).formats == ("zarr",)
 
 
 def test_receipt_is_deleted_first_and_written_last(make_chip, tmp_path, monkeypatch):
@@ -242,11 +298,14 @@ def test_receipt_is_deleted_first_and_written_last(make_chip, tmp_path, monkeypa
 
         monkeypatch.setattr(Store, method, spy)
     write_product(make_chip(), tmp_path)
-    assert log[-1] == ("write_if_absent", "receipt.json")
+    claim, *_, committed, tidied = log
+    assert claim == ("write_if_absent", "progress/lease-000001.json")
+    assert committed == ("write_if_absent", "receipt.json")
+    assert tidied == ("delete", "progress")
     log.clear()
     write_product(make_chip(), tmp_path, overwrite=True)
-    assert log[0] == ("delete", "receipt.json")
-    assert log[-1] == ("write_if_absent", "receipt.json")
+    assert log[:2] == [claim, ("delete", "receipt.json")]
+    assert log[-2:] == [committed, tidied]
 
 
 def test_another_run_that_commits_first_wins(make_chip, memory_url, monkeypatch):
