@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint docs clean
 
 help:
 	@echo "make demo   simulate a product, process it bucket to bucket, compare with the truth: demo/"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make docs   the documentation as web pages: site/"
 	@echo "make clean  remove $(VENV) and demo/"
 
 demo: $(VENV)/.demo
@@ -25,8 +26,11 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site
 
 # Dependency groups need pip 25.1; the pip of the system may be older.
 $(VENV)/.pip:
@@ -42,4 +46,8 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.pip
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.pip
+	$(BIN)/python -m pip install --quiet --editable . --group docs
 	touch $@
