@@ -1,4 +1,4 @@
-"""Where the work is done: threads of this process, or a cluster of processes on this machine."""
+"""Where the work is done: one context manager for threads, machines, batch systems and clouds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 import tempfile
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import dask
 from dask.system import CPU_COUNT
@@ -14,16 +14,25 @@ from dask.system import CPU_COUNT
 from s2cloud.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from distributed import Client
 
-__all__ = ["CLUSTER_KINDS", "ClusterKind", "cluster", "settled"]
+__all__ = ["CLUSTER_KINDS", "cluster", "settled"]
 
 logger = logging.getLogger(__name__)
 
-ClusterKind = Literal["none", "local"]
-CLUSTER_KINDS: Final[tuple[ClusterKind, ...]] = get_args(ClusterKind)
+#: Words for kinds of clusters; an address such as ``tcp://host:8786`` is one, too.
+CLUSTER_KINDS: Final = (
+    "threads",
+    "none",
+    "local",
+    "slurm",
+    "slurm-runner",
+    "kubernetes",
+    "gateway",
+)
+_SCHEMES: Final = ("tcp://", "tls://", "ws://", "wss://", "ucx://", "inproc://")
 
 #: Longest time that a task whose result nobody wants any more is waited for. [s]
 SETTLE_S: Final = 60.0
@@ -33,20 +42,36 @@ MEMORY_SHARE: Final = 0.9
 
 @contextlib.contextmanager
 def cluster(
-    kind: ClusterKind = "none", *, workers: int | None = None, threads: int | None = None
+    kind: str = "threads",
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Client | None]:
     """Set up the place of work for the ``with`` block and clear it away afterwards.
 
     Parameters
     ----------
     kind
-        ``none`` for threads of this process, ``local`` for a dask cluster of worker processes
-        on this machine.
+        ``threads`` (or ``none``) of this process; ``local`` for worker processes on this machine;
+        the address of a scheduler that runs; ``slurm`` for jobs of SLURM that this process asks
+        for, ``slurm-runner`` inside of one job step that runs this program many times;
+        ``kubernetes`` through the dask operator; ``gateway`` for dask-gateway.
     workers
-        Number of worker processes (``local``) or of threads (``none``); the number of CPUs
-        this process may use by default.
+        Number of worker processes, or of threads (``threads``); the number of CPUs this process
+        may use by default, 1 where workers are asked for from elsewhere.
     threads
         Threads per worker process, 1 by default.
+    memory
+        Limit of each worker such as ``8GiB``; an equal share of what is free for ``local``,
+        ``8GiB`` where workers are asked for from elsewhere.
+    options
+        More for the library behind the kind: of ``dask_jobqueue.SLURMCluster`` (``queue``,
+        ``account``, ``walltime``, ``interface``), of ``dask_kubernetes.operator.KubeCluster``
+        (``image``, ``namespace``, ``env``), of dask-gateway (``address``, ``auth``, and options
+        of its clusters), of ``distributed.Security`` (``tls_ca_file``, ``tls_client_cert``,
+        ``tls_client_key``) for an address. ``allow_skew=True`` accepts other versions.
 
     Yields
     ------
@@ -56,25 +81,35 @@ def cluster(
     Raises
     ------
     UsageError
-        If the kind is unknown or a number is not positive.
+        If the kind is unknown, a number is not positive, a library is not installed, or the
+        versions of client, scheduler and workers do not go together.
+    UnavailableError
+        If the cluster does not answer.
 
     Examples
     --------
-    >>> with cluster("none", workers=2) as client:
+    >>> with cluster("threads", workers=2) as client:
     ...     print(client)
     None
     """
-    if kind not in CLUSTER_KINDS:
-        raise UsageError("unknown cluster", expected=" or ".join(CLUSTER_KINDS), found=kind)
+    if kind not in CLUSTER_KINDS and not kind.startswith(_SCHEMES):
+        expected = f"{', '.join(CLUSTER_KINDS)} or tcp://HOST:PORT"
+        raise UsageError("unknown cluster", expected=expected, found=kind)
     for word, number in (("workers", workers), ("threads", threads)):
         if number is not None and number < 1:
             raise UsageError(f"number of {word} is not positive", expected=">= 1", found=number)
-    if kind == "none":
+    if kind in {"none", "threads"}:
         count = (workers or CPU_COUNT) * (threads or 1)
         with dask.config.set(scheduler="threads", num_workers=count):
             yield None
+    elif kind == "local":
+        with _local_cluster(workers or CPU_COUNT, threads or 1, memory) as client:
+            yield client
     else:
-        with _local_cluster(workers or CPU_COUNT, threads or 1) as client:
+        from s2cloud.scheduling.remote import Wish, remote_cluster  # noqa: PLC0415  # optional
+
+        wish = Wish(workers or 1, threads or 1, str(memory or "8GiB"), dict(options or {}))
+        with remote_cluster(kind, wish) as client:
             yield client
 
 
@@ -91,7 +126,7 @@ def worker_memory_bytes(workers: int) -> int:
 
 
 @contextlib.contextmanager
-def _local_cluster(workers: int, threads: int) -> Iterator[Client]:
+def _local_cluster(workers: int, threads: int, memory: str | int | None) -> Iterator[Client]:
     from distributed import Client, LocalCluster  # noqa: PLC0415  # half a second, not for threads
 
     with (
@@ -101,7 +136,7 @@ def _local_cluster(workers: int, threads: int) -> Iterator[Client]:
             threads_per_worker=threads,
             processes=True,
             host="127.0.0.1",
-            memory_limit=worker_memory_bytes(workers),
+            memory_limit=memory or worker_memory_bytes(workers),
             # Without an address the scheduler would try to serve on the default port, and warn
             # if a second cluster runs on this machine.
             dashboard_address="127.0.0.1:0",

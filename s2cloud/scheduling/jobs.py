@@ -26,7 +26,7 @@ from s2cloud.scheduling.failures import as_s2cloud_error
 from s2cloud.scheduling.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from distributed import Client
 
@@ -108,7 +108,11 @@ class Job:
 
 
 def run_job(
-    job: Job, *, on_progress: OnProgress | None = None, client: Client | None = None
+    job: Job,
+    *,
+    on_progress: OnProgress | None = None,
+    client: Client | None = None,
+    settle: Callable[[], None] | None = None,
 ) -> Receipt:
     """Make the product of a job, or find it made.
 
@@ -123,6 +127,9 @@ def run_job(
         Called with the numbers of finished and of all tasks.
     client
         Client of the cluster to compute on; None for dask's current scheduler in this process.
+    settle
+        Waits for the tasks of this product after a failure; by default for all tasks of the
+        cluster of `client`.
 
     Returns
     -------
@@ -134,7 +141,7 @@ def run_job(
         Whatever went wrong, sorted by what to do about it.
     """
     try:
-        return _run(job, on_progress, client)
+        return _run(job, on_progress, client, settle)
     except Exception as error:
         known = as_s2cloud_error(error, where=public_url(job.source))
         if known is None or known is error:
@@ -142,7 +149,12 @@ def run_job(
         raise known from error
 
 
-def _run(job: Job, on_progress: OnProgress | None, client: Client | None) -> Receipt:
+def _run(
+    job: Job,
+    on_progress: OnProgress | None,
+    client: Client | None,
+    settle: Callable[[], None] | None,
+) -> Receipt:
     logger.info("job %s: opening %s", job.key[:12], public_url(job.source))
     l1c = open_l1c(
         job.source,
@@ -173,7 +185,7 @@ def _run(job: Job, on_progress: OnProgress | None, client: Client | None) -> Rec
             formats=job.formats,
             storage_options=dict(job.destination_options),
             overwrite=job.overwrite,
-            settle=None if client is None else partial(settled, client),
+            settle=settle or (None if client is None else partial(settled, client)),
         )
     logger.info("job %s: done, %s", job.key[:12], public_url(product))
     return receipt
