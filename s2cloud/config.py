@@ -186,13 +186,16 @@ class TerrainConfig(_Options):
 
     enabled: bool = True
     """Whether a terrain model is used pixel by pixel, for elevation and for light on slopes."""
-    smoothing_m: float = Field(default=100.0, ge=0.0, le=1000.0)
+    smoothing_m: float = Field(default=60.0, ge=0.0, le=1000.0)
     """Side of the square over which the cosine of incidence is averaged: noise of models of 30 m
     would show as texture. Models of 90 m and more are smooth by themselves. 0 = off. [m]"""
     minimum_cosine: float = Field(default=0.1, gt=0.0, le=1.0)
     """Least cosine of incidence that sunlit ground is taken to have."""
     limit: bool = True
     """Whether the correction is held back on faces turned far away from the sun."""
+    limit_incidence: float | None = Field(default=80.0, ge=60.0, le=89.0)
+    """Angle of incidence beyond which it is held back, 5 degrees beyond the zenith angle of the
+    sun at least; None = 10 to 25 degrees beyond it, as Sen2Cor grades it. [degree]"""
     limit_lower_bound: float = Field(default=0.22, ge=0.1, le=1.0)
     """Least value of the ratio of cosines that is raised to the exponents."""
     limit_exponent_visible: float = Field(default=0.75, ge=0.0, le=2.0)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Integers = npt.NDArray[np.int64]
 
-__all__ = ["cast_shadow", "cos_incidence", "sky_view", "slope_aspect"]
+__all__ = ["cast_shadow", "cos_incidence", "shadow_depth", "sky_view", "slope_aspect"]
 
 
 class _Ray(NamedTuple):
@@ -119,6 +119,30 @@ def cast_shadow(
     UsageError
         If the sun is not above the horizon.
     """
+    return shadow_depth(elevation, pixel_size, sza, saa) > 0
+
+
+def shadow_depth(elevation: Floats, pixel_size: float, sza: float, saa: float) -> Floats:
+    """How far the ground lies below the rays that pass over the terrain between it and the sun.
+
+    Between pixels this height is smooth, the shadow is not: its edge is where the depth is zero.
+
+    Parameters
+    ----------
+    elevation, pixel_size, sza, saa
+        As in `cast_shadow`.
+
+    Returns
+    -------
+    ndarray
+        [m], negative in the sun, minus infinity where nothing stands in the way, NaN where the
+        elevation is; shape (y, x), float32.
+
+    Raises
+    ------
+    UsageError
+        If the sun is not above the horizon.
+    """
     if not 0.0 <= sza < 90.0:
         raise UsageError(
             "no shadow can be cast by a sun that is not above the horizon",
@@ -128,7 +152,7 @@ def cast_shadow(
         )
     terrain = np.ascontiguousarray(elevation, dtype=np.float32)
     if np.isnan(terrain).all() or sza == 0.0:
-        return np.zeros(terrain.shape, dtype=bool)
+        return np.where(np.isnan(terrain), terrain, np.float32(-np.inf))
     rise = 1.0 / np.tan(np.radians(sza))
     relief = float(np.nanmax(terrain) - np.nanmin(terrain))
     ray = _ray(saa, pixel_size, min(relief / rise, pixel_size * float(np.hypot(*terrain.shape))))
@@ -136,7 +160,8 @@ def cast_shadow(
     north = np.cos(np.radians(saa)) > 0
     ahead = np.fmax.accumulate(highest if north else highest[::-1])
     drop = (ray.distance * rise).astype(np.float32)
-    return np.asarray(_shaded(terrain, *ray[:2], drop, ahead if north else ahead[::-1]))
+    highest_ray = _highest(terrain, *ray[:2], drop, ahead if north else ahead[::-1])
+    return np.asarray(highest_ray - terrain, dtype=np.float32)
 
 
 def sky_view(
@@ -246,18 +271,17 @@ def _weighted_differences(padded: Floats, scale: float) -> Floats:
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _shaded(
+def _highest(
     elevation: Floats, offset: Integers, weight: Floats, drop: Floats, ahead: Floats
-) -> npt.NDArray[np.bool_]:
-    """Whether terrain less `drop`, the height of the ray, is above a pixel at any sample.
+) -> Floats:
+    """Highest terrain less `drop`, the rise of the ray, over the samples of each pixel.
 
     `ahead` is the highest elevation of a row and of all rows behind it, as seen by the ray.
     """
     rows, columns = elevation.shape
-    out = np.zeros((rows, columns), np.bool_)
-    top = np.empty(columns, np.float32)
+    out = np.full((rows, columns), np.float32(-np.inf))
     for i in range(rows):
-        top[:] = -np.inf
+        top = out[i]
         lowest = np.float32(np.inf)
         for j in range(columns):
             lowest = min(lowest, elevation[i, j])
@@ -277,8 +301,6 @@ def _shaded(
             for j in range(stop - start):
                 height = near * one[j] + far * two[j] - fall
                 part[j] = height if height > part[j] else part[j]  # noqa: FURB136 -- as fast as it gets
-        for j in range(columns):
-            out[i, j] = top[j] > elevation[i, j]
     return out
 
 

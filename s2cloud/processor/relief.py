@@ -34,8 +34,12 @@ __all__ = [
 FLAT_M: Final = 50.0
 FLAT_SHARE: Final = 0.01
 FLAT_SLOPE: Final = 6.0
-#: Stored value of a fully open sky or a fully sunlit pixel in `light_of`.
+#: Stored value of a fully open sky in `light_of`.
 WHOLE: Final = 250
+#: Stored depth below the edge of a shadow: of the edge itself, and steps per pixel. The depth is
+#: counted in the height that the ray of the sun rises along a pixel.
+EDGE: Final = 125
+DEPTH_STEPS: Final = 62
 #: The elevations between which the optics of a cell are interpolated are this far apart. [m]
 LEAST_SPAN: Final = 100.0
 #: Distance to which the horizon is searched for the visible sky. [m]
@@ -144,12 +148,14 @@ def light_of(
     Returns
     -------
     ndarray
-        Visible share of the sky and share reached by the sun, in units of 1 / `WHOLE`, uint8,
-        shape (2, y, x) of the tile.
+        Visible share of the sky in units of 1 / `WHOLE`, and depth in shadow in units of
+        1 / `DEPTH_STEPS` of the ray's rise along a pixel, counted from `EDGE`, uint8, shape
+        (2, y, x) of the tile.
     """
     shape = given.grid.shape
     if given.relief is None or not given.relief.rugged:
-        return np.broadcast_to(np.uint8(WHOLE), (2, *shape))
+        level = np.array([WHOLE, 0], np.uint8)[:, np.newaxis, np.newaxis]
+        return np.broadcast_to(level, (2, *shape))
     size = given.grid.pixel_size
     whole = np.nan_to_num(np.asarray(elevation, dtype=np.float32))
     sza, saa = mean_sun(given)
@@ -164,8 +170,11 @@ def light_of(
         for at, n, part in zip(corner, shape, near, strict=True)
     )
     sky = terrain.sky_view(whole[near], size, reach_m=SKY_REACH_M)[place]
-    lit = ~terrain.cast_shadow(whole, size, sza, saa)[inside]
-    return np.stack([np.rint(sky * WHOLE), lit * float(WHOLE)]).astype(np.uint8)
+    depth = terrain.shadow_depth(whole, size, sza, saa)[inside]
+    # A sun in the zenith casts no shadow.
+    rise = size / max(float(np.tan(np.radians(sza))), 1e-3)
+    steps = np.clip(depth * np.float32(DEPTH_STEPS / rise) + EDGE, 0, 2 * EDGE)
+    return np.stack([np.rint(sky * WHOLE), np.rint(steps)]).astype(np.uint8)
 
 
 def mean_sun(given: SceneInput) -> tuple[float, float]:
@@ -184,7 +193,8 @@ def limits(given: SceneInput, wavelength_nm: float) -> tuple[float, float, float
     level = float(np.cos(np.radians(sza)))
     turn = 0.0
     if options.limit:
-        turn = float(np.cos(np.radians(illumination.limit_angle(sza)))) / level
+        angle = illumination.limit_angle(sza, options.limit_incidence)
+        turn = float(np.cos(np.radians(angle))) / level
     visible = wavelength_nm < 720.0
     exponent = options.limit_exponent_visible if visible else options.limit_exponent_infrared
     cap = options.maximum_reflectance
@@ -238,13 +248,16 @@ def pixel_fields(
     tilt = illumination.tilt(slope, aspect, sun)
     tilt = illumination.smoothed(tilt, rim)
     start = (block.row // overview_px - 1, block.col // overview_px - 1)
-    sky, lit = (
+    sky, depth = (
         resampling.upsample(
             part.astype(np.float32), overview_px, start, (block.row, block.col), shape
         )
-        / np.float32(WHOLE)
         for part in light
     )
+    sky /= np.float32(WHOLE)
+    # The edge of a shadow runs between the pixels of the overview; it is one own pixel wide.
+    depth = (depth - np.float32(EDGE)) * np.float32(overview_px / DEPTH_STEPS)
+    lit = np.clip(np.float32(0.5) - depth, 0, 1)
     lit = np.where(tilt > 0, lit, np.float32(0.0))
     fields = np.stack([heights[inner], tilt, sky, lit]).astype(np.float32)
     # No slope below tilts the top of a cloud.

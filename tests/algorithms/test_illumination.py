@@ -106,6 +106,11 @@ def test_fields_of_wider_pixels_are_interpolated():
     np.testing.assert_allclose(found[2:3], corrected(0.2)[2:3] / light, rtol=1e-5)
 
 
+def test_limit_angle_stays_beyond_that_of_the_sun():
+    assert illumination.limit_angle(40.0, 80.0) == 80.0
+    assert illumination.limit_angle(78.0, 80.0) == 83.0
+
+
 def test_limit_angles_are_the_graded_ones():
     found = [illumination.limit_angle(s) for s in (30, 40, 47, 55, 62, 75)]
     assert found == [55, 60, 62, 65, 70, 80]

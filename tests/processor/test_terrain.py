@@ -167,7 +167,7 @@ def test_switched_off_terrain_is_not_used(hilly):
 def test_limit_darkens_what_the_sun_hardly_reaches(hilly):
     tree, lit, c = hilly
     aux = terrain_tree(HEIGHT)
-    options = TerrainConfig(smoothing_m=0.0)
+    options = TerrainConfig(smoothing_m=0.0, limit_incidence=None)
     free = band(process(tree, aux, config=config()), "b04")
     held = band(process(tree, aux, config=config(terrain=options)), "b04")
     # The rim of the tile has no terrain beyond it: its slopes are those of half a pixel.
