@@ -125,7 +125,8 @@ def build(
     Raises
     ------
     UsageError
-        If the aerosol or a sensor is unknown, or the solver is not installed.
+        If the aerosol or a sensor is unknown, or the solver is not installed or does not conserve
+        energy.
 
     Notes
     -----
@@ -199,6 +200,7 @@ def _compute(
 ) -> Iterator[None]:
     if not missing:
         return
+    lut_solver.assert_conservation(task.flux_streams)
     optics = lut_solver.aerosol_optics(
         task.model, _wavelengths(), moments=task.moments, coarse=task.coarse
     )
@@ -275,6 +277,7 @@ def _assemble(
         "nodes": asdict(nodes),
         "wavelength_nm": [list(segment) for segment in WAVELENGTH_SEGMENTS],
         "spectral_responses": "ESA COPE-GSEG-EOPG-TN-15-0007 v4.0",
+        "solar_spectrum": "Thuillier et al. (2003), doi:10.1023/A:1024048429145",
         "solver": {
             "sasktran2": version("sasktran2"),
             "stokes": 3,

@@ -15,6 +15,7 @@ polarization effects, doi:10.1016/S0022-4073(99)00006-X.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from math import log, pi, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,7 @@ __all__ = [
     "AerosolOptics",
     "Solver",
     "aerosol_optics",
+    "assert_conservation",
     "import_solver",
     "rayleigh_moments",
 ]
@@ -358,6 +360,35 @@ class Solver:
         # A single scattering albedo of exactly one makes the eigenproblem singular.
         albedo = np.minimum(scattering / extinction, 1.0 - 1e-9)
         return extinction, albedo, aerosol * omega / scattering
+
+
+def assert_conservation(streams: int = 16, tolerance: float = 1e-5) -> None:
+    """Refuse a solver that loses or makes light where nothing absorbs.
+
+    Parameters
+    ----------
+    streams
+        Number of streams of the fluxes.
+    tolerance
+        Largest departure of transmittance plus reflectance from one. [1]
+
+    Raises
+    ------
+    UsageError
+        If the installed solver fails: its release differs from those this module was made for.
+    """
+    air, none = np.array([0.236, 0.016]), np.zeros(2)
+    for sza in (0.0, 60.0, 80.0):
+        down, up = Solver(air, none).fluxes(sza, streams=streams)
+        error = float(np.abs(down + up - 1.0).max())
+        if not error < tolerance:
+            raise UsageError(
+                "the solver does not conserve energy: transmittance plus reflectance of air is "
+                f"{1.0 + error:.6f} or {1.0 - error:.6f}",
+                where=f"sasktran2 {version('sasktran2')}, sza {sza:g}",
+                expected=f"1 within {tolerance:g}",
+                fix="install the release that s2cloud[lut] names",
+            )
 
 
 def _mie_angles(stride: int) -> Floats:

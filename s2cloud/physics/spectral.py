@@ -5,7 +5,6 @@ References
 ESA, Sentinel-2 Spectral Responses (S2-SRF), COPE-GSEG-EOPG-TN-15-0007, version 4.0 (2024).
 Thuillier, G. et al. (2003): The solar spectral irradiance from 200 to 2400 nm,
 doi:10.1023/A:1024048429145; the reference behind the irradiances of the product metadata.
-Gueymard, C. A. (2004): The sun's total and spectral irradiance, doi:10.1016/j.solener.2003.08.039.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s2cloud.model.bands import BAND_INDEX, BAND_INFO, SENSORS, band_name
+from s2cloud.model.bands import BAND_INDEX, SENSORS, band_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +69,7 @@ def solar_irradiance(wavelength_nm: ArrayLike) -> Floats:
     Parameters
     ----------
     wavelength_nm
-        Wavelength, 400 to 2400. [nm]
+        Wavelength, 400 to 2397. [nm]
 
     Returns
     -------
@@ -79,15 +78,12 @@ def solar_irradiance(wavelength_nm: ArrayLike) -> Floats:
 
     Notes
     -----
-    The freely distributed ASTM G173 spectrum (Gueymard, 2004) times a correction, piecewise linear
-    through the band irradiances of the product metadata (Thuillier et al., 2003), a factor of 0.98
-    to 1.04. Rayleigh optical depths averaged with it agree with those averaged with Thuillier's own
-    spectrum within 1e-3 (B02) or 5e-4 (elsewhere) of themselves. For radiances take the irradiance
-    of the product metadata instead.
+    Thuillier et al. (2003). Averaged with `response` it gives the irradiances of the product
+    metadata of all sensors and bands within 6e-5 of themselves, the digits they are given with.
     """
-    nodes, ratio = _solar_correction()
+    data = _arrays("solar_thuillier.npz")
     wavelength = np.asarray(wavelength_nm, dtype=np.float64)
-    return np.asarray(_reference_sun(wavelength) * np.interp(wavelength, nodes, ratio))
+    return np.asarray(np.interp(wavelength, data["wavelength_nm"], data["irradiance"]))
 
 
 @cache
@@ -166,7 +162,7 @@ def interpolation_weights(sensor: Sensor, band: str, segments: Sequence[Sequence
 def provenance() -> dict[str, str]:
     """Where responses and solar spectrum come from, as recorded in the data files."""
     out = {}
-    for name in ("srf_v4.npz", "solar_g173.npz"):
+    for name in ("srf_v4.npz", "solar_thuillier.npz"):
         path = resources.files("s2cloud.physics") / "data" / name
         with resources.as_file(path) as file, np.load(file, allow_pickle=False) as data:
             out[name] = str(data["provenance"])
@@ -179,32 +175,6 @@ def _lagrange(nodes: Floats, x: float) -> Floats:
         for other in np.delete(nodes, i):
             weights[i] *= (x - other) / (node - other)
     return weights
-
-
-@cache
-def _solar_correction() -> tuple[Floats, Floats]:
-    """Ratio of band irradiance to reference spectrum, one node per band, mean of the sensors.
-
-    Three sensors' nodes of a band lie within a few nm of each other; kept apart, the noise of
-    solar lines between them would become steep slopes.
-    """
-    centres, ratios = [], []
-    for band, info in BAND_INFO.items():
-        centre, ratio = [], []
-        for i, sensor in enumerate(SENSORS):
-            nm, relative = response(sensor, band)
-            curve = float((relative * _reference_sun(nm)).sum() / relative.sum())
-            centre.append(float((relative * nm).sum() / relative.sum()))
-            ratio.append(info.irradiance[i] / curve)
-        centres.append(float(np.mean(centre)))
-        ratios.append(float(np.mean(ratio)))
-    order = np.argsort(centres)
-    return np.asarray(centres)[order], np.asarray(ratios)[order]
-
-
-def _reference_sun(wavelength_nm: Floats) -> Floats:
-    data = _arrays("solar_g173.npz")
-    return np.interp(wavelength_nm, data["wavelength_nm"], data["irradiance"])
 
 
 def _responses() -> tuple[Floats, dict[str, Floats]]:

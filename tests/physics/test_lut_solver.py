@@ -59,6 +59,16 @@ def test_without_absorption_all_light_goes_up_or_down(sza):
         np.testing.assert_allclose(down + up, 1.0, atol=3e-6)
 
 
+def test_a_solver_that_loses_light_builds_no_table(monkeypatch):
+    lut_solver.assert_conservation()
+    fluxes = Solver.fluxes
+    monkeypatch.setattr(
+        Solver, "fluxes", lambda *a, **k: tuple(0.9999 * f for f in fluxes(*a, **k))
+    )
+    with pytest.raises(UsageError, match="does not conserve energy"):
+        lut_solver.assert_conservation()
+
+
 def test_reflectance_is_reciprocal(continental):
     solver = Solver(np.array([0.2, 0.1]), 0.3 * continental.extinction, continental)
     there = solver.path_reflectance(50.0, [15.0], [60.0])
