@@ -1,6 +1,7 @@
 """The chart: it renders what Kubernetes and the operator accept, and refuses what cannot work."""
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -293,3 +294,20 @@ def test_every_value_is_in_the_schema_and_the_other_way_round():
             compare(inner, node["properties"][key], f"{where}.{key}")
 
     compare(values, schema, "")
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist(render):
+    metrics = pytest.importorskip("prometheus_client", reason="not installed")
+    from s2cloud.scheduling.observe import BatchMetrics  # noqa: PLC0415
+
+    told = metrics.generate_latest(BatchMetrics().registry).decode()
+    known = {line.split()[2] for line in told.splitlines() if line.startswith("# TYPE")}
+    objects = render(profile("production"))
+    (rule,) = of_kind(objects, "PrometheusRule")
+    (board,) = of_kind(objects, "ConfigMap", "dashboard")
+    panels = json.loads(board["data"]["s2cloud.json"])["panels"]
+    asked = [alert["expr"] for group in rule["spec"]["groups"] for alert in group["rules"]]
+    asked += [target["expr"] for panel in panels for target in panel["targets"]]
+    names = {name for expr in asked for name in re.findall(r"s2cloud_\w+", expr)}
+    assert len(names) >= 6
+    assert names <= known
