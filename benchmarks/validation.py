@@ -31,7 +31,7 @@ from s2cloud.config import AerosolConfig, ProcessorConfig
 from s2cloud.model.schema import SCL
 from s2cloud.physics.angles import airmass
 from s2cloud.physics.gases import water_vapour_transmittance
-from s2cloud.processor.retrieval import AOT_METHODS
+from s2cloud.processor.aerosol import AOT_METHODS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -43,8 +43,15 @@ class _Options(BaseModel):
 class AerosolConfig(_Options):
     """Retrieval of the aerosol optical thickness."""
 
-    model: Literal["continental", "maritime", "urban", "desert", "auto"] = "continental"
-    """Aerosol mixture of the look-up table; ``auto`` takes the one nearest to CAMS' species."""
+    model: Literal["continental", "maritime", "urban", "desert", "auto"] = "auto"
+    """Aerosol of the look-up tables. ``auto`` mixes them by the species of CAMS, ``continental``
+    without any, and by what the scene tells of coarse particles."""
+    coarse_sigma: float = Field(default=0.3, gt=0.0, le=1.0)
+    """One-sigma uncertainty of the share of coarse aerosol (maritime or desert) before looking."""
+    soot_sigma: float = Field(default=0.17, ge=0.0, le=1.0)
+    """One-sigma uncertainty of the share of sooty aerosol (urban), which cannot be seen: 0.035 of
+    single scattering albedo, about as it varies between sun photometers (Dubovik et al. 2002,
+    doi:10.1175/1520-0469(2002)059<0590:VOAAOP>2.0.CO;2)."""
     method: Literal["dark_vegetation", "cams", "constant"] = "dark_vegetation"
     """Best source that may be used. Vegetation is combined with the forecast of CAMS, or with the
     constant where there is none, by their uncertainties."""
@@ -164,11 +171,6 @@ class UncertaintyConfig(_Options):
 
     enabled: bool = False
     """Whether the layers are made; they are as large as the bands."""
-    alternative_model: Literal["continental", "maritime", "urban", "desert"] = "maritime"
-    """Aerosol mixture that the choice of the product's own is measured by; ``continental`` is
-    taken if this is the product's own."""
-    model: float = Field(default=0.5, ge=0.0, le=2.0)
-    """Share of the difference between the two mixtures that counts as one sigma."""
     calibration: float = Field(default=0.03, ge=0.0, le=0.2)
     """Relative uncertainty of the radiometric calibration, common to all pixels of a band."""
     path: float = Field(default=0.02, ge=0.0, le=0.5)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from s2cloud.algorithms.aerosol import mixture_of_species
 from s2cloud.model.granule import granule
 from s2cloud.model.schema import CAMS, ECMWF, TERRAIN
+from s2cloud.physics.mixtures import spelled
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +24,6 @@ __all__ = [
     "Meteorology",
     "climatological_ozone",
     "meteorology",
-    "nearest_model",
 ]
 
 logger = logging.getLogger(__name__)
@@ -34,14 +35,6 @@ GRAVITY = 9.80665
 #: Species of the CAMS optical thickness at 550 nm: dust, sea salt, black carbon, and what
 #: resembles water-soluble aerosol, organic matter and sulphate.
 SPECIES: Final = (("duaod550",), ("ssaod550",), ("bcaod550",), ("omaod550", "suaod550"))
-#: Shares of these in the mixtures of ``s2cloud.physics.aerosols``, by their Mie extinction at
-#: 550 nm: dust-like, oceanic, soot, water-soluble.
-MODEL_SHARES: Final = {
-    "continental": (0.16, 0.00, 0.04, 0.80),
-    "maritime": (0.00, 0.71, 0.00, 0.29),
-    "urban": (0.01, 0.00, 0.36, 0.63),
-    "desert": (1.00, 0.00, 0.00, 0.00),
-}
 #: Latitude of the southern edge of the first band of MGRS, and height of a band. [degree]
 MGRS_BANDS: Final = "CDEFGHJKLMNPQRSTUVWX"
 
@@ -66,7 +59,8 @@ class Meteorology:
         Where each value came from: ``ecmwf``, ``cams``, ``terrain``, ``climatology``,
         ``configuration``.
     aerosol_model
-        Aerosol of the look-up tables.
+        Aerosol of the look-up tables or a mixture of them, see ``mixtures.spelled``; what the
+        scene tells of it comes later.
     """
 
     tcwv: float
@@ -160,29 +154,6 @@ def climatological_ozone(latitude: float, longitude: float, day_of_year: int) ->
     return float(235.0 + (mean + swing + wave) * polar)
 
 
-def nearest_model(shares: tuple[float, ...]) -> str:
-    """Aerosol of the tables that is most like a mixture of species.
-
-    Parameters
-    ----------
-    shares
-        Optical thickness at 550 nm of dust, sea salt, black carbon, and organic matter with
-        sulphate, in any unit.
-
-    Returns
-    -------
-    str
-        Name whose `MODEL_SHARES` differ least, by the sum of the absolute differences.
-    """
-    total = sum(shares)
-    return min(
-        MODEL_SHARES,
-        key=lambda name: sum(
-            abs(mine / total - its) for mine, its in zip(shares, MODEL_SHARES[name], strict=True)
-        ),
-    )
-
-
 def _aerosol_model(tree: xr.DataTree, configured: str) -> tuple[str, str]:
     """Aerosol of the tables and where the choice came from."""
     if configured != "auto":
@@ -190,9 +161,8 @@ def _aerosol_model(tree: xr.DataTree, configured: str) -> tuple[str, str]:
     found = [[_mean(tree, CAMS, name) for name in names] for names in SPECIES]
     shares = tuple(sum(v for v in values if v is not None) for values in found)
     if all(v is not None for values in found for v in values) and sum(shares) > 0.0:
-        return nearest_model(shares), "cams"
-    logger.warning("product has no aerosol species in %s: aerosol is continental", CAMS)
-    return "continental", "fallback"
+        return spelled(mixture_of_species(shares)), "cams"
+    return "continental", "configuration"
 
 
 def _ozone(tree: xr.DataTree, constants: AtmosphereConfig) -> tuple[float, str]:

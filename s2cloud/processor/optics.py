@@ -11,7 +11,7 @@ import numpy as np
 from s2cloud.algorithms import geometry, illumination, resampling, water_vapour
 from s2cloud.model.bands import BAND_INDEX
 from s2cloud.model.grid import Grid
-from s2cloud.physics import gases, lut
+from s2cloud.physics import gases, mixtures
 from s2cloud.physics.angles import airmass
 from s2cloud.physics.atmosphere import coefficients, surface_pressure
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from s2cloud.config import ProcessorConfig
     from s2cloud.model.bands import Sensor
+    from s2cloud.physics import lut
     from s2cloud.processor.meteorology import Meteorology
     from s2cloud.processor.relief import Relief
 
@@ -121,7 +122,7 @@ class CellOptics:
         rows, cols = pressure.shape
         lattice = Grid("", given.grid.ulx, given.grid.uly, side, rows, cols)
         self.x, self.y = lattice.x, lattice.y
-        self.table = lut.load(given.sensor, model or given.meteorology.aerosol_model)
+        self.table = mixtures.load(given.sensor, model or given.meteorology.aerosol_model)
 
     def _evaluate(self, band: str, aot550: Floats) -> tuple[lut.Optics, Floats]:
         sza, vza, raa = geometry.angles_at(

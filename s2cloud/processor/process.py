@@ -25,11 +25,12 @@ from s2cloud.model.schema import (
     uncertainty_path,
 )
 from s2cloud.model.version import VERSION
-from s2cloud.physics import lut
+from s2cloud.physics import mixtures
 from s2cloud.processor import classification, variables
+from s2cloud.processor.aerosol import AOT_METHODS
 from s2cloud.processor.inputs import merged, node_of, snow_possible_of
+from s2cloud.processor.mixture import MIXTURE_METHODS
 from s2cloud.processor.plan import Plan
-from s2cloud.processor.retrieval import AOT_METHODS
 from s2cloud.processor.scene import TERRAIN_METHODS, Scene
 
 if TYPE_CHECKING:
@@ -114,6 +115,13 @@ def _retrieval(plan: Plan) -> xr.Dataset:
         "aot_uncertainty_mean": np.float32,
         "aot_prior_weight": np.float32,
         "aot_lowered": np.float32,
+        "aerosol_method": np.int8,
+        "aerosol_continental": np.float32,
+        "aerosol_maritime": np.float32,
+        "aerosol_urban": np.float32,
+        "aerosol_desert": np.float32,
+        "aerosol_coarse_uncertainty": np.float32,
+        "dark_water_pixels": np.int32,
         "dark_vegetation_fraction": np.float32,
         "tcwv_mean": np.float32,
         "tcwv_uncertainty_mean": np.float32,
@@ -140,6 +148,10 @@ def _retrieval(plan: Plan) -> xr.Dataset:
         "flag_values": list(range(len(AOT_METHODS))),
         "flag_meanings": " ".join(AOT_METHODS),
     }
+    dataset["aerosol_method"].attrs |= {
+        "flag_values": list(range(len(MIXTURE_METHODS))),
+        "flag_meanings": " ".join(MIXTURE_METHODS),
+    }
     dataset["terrain_correction"].attrs |= {
         "flag_values": list(range(len(TERRAIN_METHODS))),
         "flag_meanings": " ".join(TERRAIN_METHODS),
@@ -148,7 +160,7 @@ def _retrieval(plan: Plan) -> xr.Dataset:
 
 
 def _provenance(plan: Plan) -> dict[str, Any]:
-    table = lut.load(plan.given.sensor, plan.meteorology.aerosol_model)
+    table = mixtures.load(plan.given.sensor, plan.meteorology.aerosol_model)
     return {
         "software": "s2cloud",
         "version": VERSION,

@@ -9,7 +9,7 @@ import numpy as np
 from s2cloud.algorithms import flags, geometry, illumination, resampling, surface, uncertainty
 from s2cloud.model.bands import BAND_INDEX, BAND_INFO, BANDS, SENSORS
 from s2cloud.model.schema import NODATA, Flag
-from s2cloud.processor.optics import CellOptics, cell_means, decoded
+from s2cloud.processor.optics import CellOptics, cell_means, decoded, thinning
 from s2cloud.processor.relief import limits, mean_sun
 from s2cloud.processor.surroundings import surroundings
 
@@ -151,8 +151,6 @@ def uncertainty_of_cells(scene: Scene, band: str, overview: Counts) -> Floats:
         Its counts on the 60 m grid.
     """
     given, options = scene.given, scene.given.config.uncertainty
-    own = given.meteorology.aerosol_model
-    other = "continental" if own == options.alternative_model else options.alternative_model
     optics = CellOptics(given, scene.pressure)
     aot550, tcwv = scene.aot550, scene.tcwv
     path, gain, albedo, ratio = optics.terms(band, aot550, tcwv)
@@ -170,14 +168,18 @@ def uncertainty_of_cells(scene: Scene, band: str, overview: Counts) -> Floats:
 
     best = corrected(optics, aot550, tcwv)
     changes = []
-    low, high, step = _around(aot550, scene.aerosol.sigma)
+    low, high, step = _around(aot550, scene.aerosol.spread)
     ends = (corrected(optics, aot, tcwv) for aot in (low, high))
     changes.append(uncertainty.derivative(ends, step))
     low, high, step = _around(tcwv, scene.vapour.sigma)
     ends = (corrected(optics, aot550, column) for column in (low, high))
     changes.append(uncertainty.derivative(ends, step))
-    alternative = corrected(CellOptics(given, scene.pressure, model=other), aot550, tcwv)
-    changes.append(uncertainty.derivative((best, alternative), np.full_like(gain, options.model)))
+    # Another aerosol would also have been found to be thicker or thinner.
+    for other in scene.aerosol.alternatives:
+        aot = np.maximum(aot550 + np.float32(other.change) * thinning(given), np.float32(0.0))
+        there = corrected(CellOptics(given, scene.pressure, model=other.model), aot, tcwv)
+        weight = np.full_like(gain, other.sigmas)
+        changes.append(uncertainty.derivative((best, there), weight))
     nothing = np.zeros_like(gain)
     slope = best[0]
     changes.extend(

@@ -7,7 +7,7 @@ that block tasks depend on a few megabytes and not on one another.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +16,10 @@ from s2cloud.algorithms import cirrus, surface
 from s2cloud.model.bands import BAND_INDEX, BANDS
 from s2cloud.model.schema import SCL
 from s2cloud.physics.atmosphere import surface_pressure
+from s2cloud.processor.aerosol import AOT_METHODS, AerosolResult, aerosol_field
 from s2cloud.processor.classification import classify_overview
+from s2cloud.processor.dark_pixels import clear_masks
+from s2cloud.processor.mixture import MIXTURE_METHODS
 from s2cloud.processor.optics import (
     CellOptics,
     SceneInput,
@@ -25,14 +28,7 @@ from s2cloud.processor.optics import (
     pressure_of,
     thinning,
 )
-from s2cloud.processor.retrieval import (
-    AOT_METHODS,
-    AerosolResult,
-    VapourResult,
-    aerosol_field,
-    clear_masks,
-    vapour_field,
-)
+from s2cloud.processor.retrieval import VapourResult, vapour_field
 from s2cloud.processor.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -44,12 +40,15 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Counts = npt.NDArray[np.uint16]
 
-__all__ = ["AOT_METHODS", "TERRAIN_METHODS", "Planes", "Scene", "VapourTerms"]
+__all__ = ["AOT_METHODS", "MIXTURE_METHODS", "TERRAIN_METHODS", "Planes", "Scene", "VapourTerms"]
 
 logger = logging.getLogger(__name__)
 
 #: What was done with the terrain: nothing, elevation of the cells, found flat, pixel by pixel.
 TERRAIN_METHODS: Final = ("none", "elevation", "flat", "slopes")
+
+#: Tabulated aerosols whose shares are recorded.
+AEROSOLS: Final = ("continental", "maritime", "urban", "desert")
 
 #: Classes whose tops hide the ground and its slopes.
 OPAQUE_CLOUDS: Final = (SCL.CLOUD_MEDIUM_PROBABILITY, SCL.CLOUD_HIGH_PROBABILITY)
@@ -107,7 +106,7 @@ class Scene:
     Attributes
     ----------
     given
-        What it was computed from.
+        What it was computed from, with the aerosol that was found.
     aerosol
         Aerosol optical thickness on the cells, and how it was found.
     vapour
@@ -185,6 +184,8 @@ class Scene:
         clear, land = clear_masks(scl)
         prior_tcwv = np.float32(given.meteorology.tcwv) * thinning(given)
         aerosol = aerosol_field(given, toa, scl, land, pressure, prior_tcwv)
+        air = replace(given.meteorology, aerosol_model=aerosol.mixture.model)
+        given = replace(given, meteorology=air)
         vapour = vapour_field(given, toa, land, pressure, aerosol.aot550)
         cloudy = np.isin(scl, OPAQUE_CLOUDS)
         thin = _cirrus(given, toa, scl, float(vapour.tcwv.mean()))
@@ -283,6 +284,10 @@ class Scene:
             "aot_uncertainty_mean": float(self.aerosol.sigma.mean()),
             "aot_prior_weight": self.aerosol.prior_weight,
             "aot_lowered": self.aerosol.lowered,
+            "aerosol_method": self.aerosol.mixture.method,
+            "aerosol_coarse_uncertainty": self.aerosol.mixture.coarse_sigma,
+            **{f"aerosol_{name}": self.aerosol.shares.get(name, 0.0) for name in AEROSOLS},
+            "dark_water_pixels": self.aerosol.mixture.water,
             "dark_vegetation_fraction": self.aerosol.dark_fraction,
             "tcwv_mean": float(self.tcwv.mean()),
             "tcwv_uncertainty_mean": float(self.vapour.sigma.mean()),

@@ -14,7 +14,7 @@ from s2cloud.model.errors import InputError
 from s2cloud.model.grid import BLOCK_PX
 from s2cloud.model.schema import CAMS, SCL, TERRAIN, Flag
 from s2cloud.processor import process, tasks
-from s2cloud.processor.retrieval import AOT_METHODS
+from s2cloud.processor.aerosol import AOT_METHODS
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 

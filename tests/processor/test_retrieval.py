@@ -16,21 +16,16 @@ from s2cloud.model.schema import CAMS, ECMWF, SCL
 from s2cloud.physics import gases, lut
 from s2cloud.physics.angles import airmass
 from s2cloud.physics.atmosphere import coefficients, toa_reflectance
+from s2cloud.physics.mixtures import shares_of
+from s2cloud.processor.aerosol import AOT_METHODS, aerosol_field
+from s2cloud.processor.dark_pixels import clear_masks
 from s2cloud.processor.meteorology import (
-    MODEL_SHARES,
     Meteorology,
     climatological_ozone,
     meteorology,
-    nearest_model,
 )
 from s2cloud.processor.optics import SceneInput, pressure_of
-from s2cloud.processor.retrieval import (
-    AOT_METHODS,
-    VapourResult,
-    aerosol_field,
-    clear_masks,
-    vapour_field,
-)
+from s2cloud.processor.retrieval import VapourResult, vapour_field
 
 SZA, VZA, RAA, TCWV = 40.0, 5.0, 45.0, 20.0
 #: Surface reflectance in the order of `BANDS`. The grass obeys both relations of the retrieval.
@@ -182,11 +177,6 @@ def test_ozone_without_forecast_is_climatological_and_says_so(make_l1c, caplog):
     assert (fixed.tco3, fixed.sources["tco3"]) == (300.0, "configuration")
 
 
-@pytest.mark.parametrize("name", MODEL_SHARES)
-def test_a_mixture_is_nearest_to_itself(name):
-    assert nearest_model(tuple(0.3 * share for share in MODEL_SHARES[name])) == name
-
-
 def with_species(tree, **species):
     flat = ("latitude", "longitude")
     values = {name: (flat, np.full((2, 2), value)) for name, value in species.items()}
@@ -194,17 +184,19 @@ def with_species(tree, **species):
     return tree
 
 
-def test_the_aerosol_follows_the_species_of_the_forecast_if_asked_to(make_l1c, caplog):
+def test_the_aerosol_follows_the_species_of_the_forecast_if_asked_to(make_l1c):
     auto = ProcessorConfig(aerosol=AerosolConfig(model="auto"))
     species = {"duaod550": 0.01, "ssaod550": 0.1, "bcaod550": 0.0, "omaod550": 0.02}
     tree = with_species(make_l1c(), **species, suaod550=0.02)
     found = meteorology(tree, auto)
-    assert (found.aerosol_model, found.sources["aerosol_model"]) == ("maritime", "cams")
-    assert meteorology(tree, ProcessorConfig()).aerosol_model == "continental"
-    with caplog.at_level(logging.WARNING):
-        partly = meteorology(with_species(make_l1c(), **species), auto)
-    assert (partly.aerosol_model, partly.sources["aerosol_model"]) == ("continental", "fallback")
-    assert "no aerosol species" in caplog.text
+    assert found.sources["aerosol_model"] == "cams"
+    shares = shares_of(found.aerosol_model)
+    assert max(shares, key=shares.__getitem__) == "maritime"
+    fixed = ProcessorConfig(aerosol=AerosolConfig(model="continental"))
+    assert meteorology(tree, fixed).aerosol_model == "continental"
+    partly = meteorology(with_species(make_l1c(), **species), auto)
+    assert partly.aerosol_model == "continental"
+    assert partly.sources["aerosol_model"] == "configuration"
 
 
 def test_the_forecast_is_taken_where_there_is_one(make_l1c):

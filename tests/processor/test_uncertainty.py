@@ -56,10 +56,16 @@ def test_an_error_of_one_sigma_of_the_aerosol_is_covered(make_l1c, wrong):
     """With the aerosol as the only unknown its one-sigma error is the uncertainty itself."""
 
     def product(aot550):
-        aerosol = AerosolConfig(method="constant", fallback_aot550=aot550, fallback_sigma=0.07)
+        aerosol = AerosolConfig(
+            method="constant",
+            model="continental",
+            coarse_sigma=1e-6,
+            soot_sigma=0.0,
+            fallback_aot550=aot550,
+            fallback_sigma=0.07,
+        )
         only = UncertaintyConfig(
             enabled=True,
-            alternative_model="continental",
             calibration=0.0,
             path=0.0,
             path_floor=0.0,

@@ -15,6 +15,15 @@ relations and a prior (a forecast or a constant) are combined by their uncertain
 estimation (Rodgers 2000, doi:10.1142/3171).
 """
 
+from s2cloud.algorithms.aerosol.dark_water import (
+    QUANTILE,
+    WATER_LIMIT,
+    WATER_SURFACE,
+    glint,
+    glint_sigma,
+    looks_like_water,
+    unlikely,
+)
 from s2cloud.algorithms.aerosol.field import AerosolField, Prior, estimate
 from s2cloud.algorithms.aerosol.pixels import (
     BINS,
@@ -28,16 +37,23 @@ from s2cloud.algorithms.aerosol.relations import (
     DARK,
     GREEN,
     SELECTION_BANDS,
+    WATER,
     Relation,
     kinds,
     vegetation,
 )
+from s2cloud.algorithms.aerosol.species import COMPONENT_SHARES, mixture_of_species
 
 __all__ = [
     "BINS",
+    "COMPONENT_SHARES",
     "DARK",
     "GREEN",
+    "QUANTILE",
     "SELECTION_BANDS",
+    "WATER",
+    "WATER_LIMIT",
+    "WATER_SURFACE",
     "AerosolField",
     "AerosolRetrieval",
     "Correction",
@@ -45,8 +61,13 @@ __all__ = [
     "Relation",
     "darkest",
     "estimate",
+    "glint",
+    "glint_sigma",
     "kinds",
+    "looks_like_water",
+    "mixture_of_species",
     "retrieve",
     "surface_at",
+    "unlikely",
     "vegetation",
 ]

@@ -66,7 +66,10 @@ class AerosolField:
 
 
 def estimate(
-    evidence: Sequence[AerosolRetrieval], sigma_cells: float, prior: Prior
+    evidence: Sequence[AerosolRetrieval],
+    sigma_cells: float,
+    prior: Prior,
+    shape: tuple[int, ...] | None = None,
 ) -> AerosolField:
     """Optical thickness of every cell from the pixels around it and the prior.
 
@@ -78,6 +81,8 @@ def estimate(
         Standard deviation of the Gaussian neighbourhood. [cell]
     prior
         Counts for little where many pixels agree, and alone where there are none.
+    shape
+        Rows and columns of cells; needed without evidence.
 
     Returns
     -------
@@ -85,13 +90,14 @@ def estimate(
 
     Notes
     -----
-    A place errs by the scatter of its pixels over the root of the number of landscapes among them,
+    A place errs by the scatter of its pixels over the root of the number of landscapes, or of
+    kinds of surface, among them,
     the scene by that, by the scatter of kinds of surface over the root of their number, and by
     what the relation has in common everywhere. Relations are weighted by the inverse square of
     these errors. Places tend to the scene by how their error compares with the `VARIABILITY` of
     aerosols.
     """
-    shape = evidence[0].counts.shape[1:]
+    shape = evidence[0].counts.shape[1:] if shape is None else shape
     places = [_place(one, sigma_cells) for one in evidence if one.kinds > 0.0]
     if not places:
         return AerosolField(
@@ -141,7 +147,9 @@ def _place(retrieval: AerosolRetrieval, sigma_cells: float) -> _Place:
     scatter = 0.5 * (_quantile(local, 0.84) - _quantile(local, 0.16))
     # Cells that a Gaussian neighbourhood holds, no more than there are.
     reach = min(4.0 * np.pi * sigma_cells**2, float(pixels.size))
-    landscapes = np.maximum(density * reach / LANDSCAPE_CELLS, 1e-3)
+    # Independent samples: landscapes, or as many as there are kinds of surface among the pixels.
+    samples = max(reach / LANDSCAPE_CELLS, retrieval.kinds * reach / pixels.size)
+    landscapes = np.maximum(density * samples, 1e-3)
     variance = LEAST_ERROR**2 + scatter**2 / landscapes
     trust = density / variance
     mean = float((value * trust).sum() / trust.sum())
@@ -151,7 +159,7 @@ def _place(retrieval: AerosolRetrieval, sigma_cells: float) -> _Place:
     mean_variance = (
         relation.sigma**2
         + relation.scatter**2 / retrieval.kinds
-        + among**2 / max(independent, 1e-3)
+        + among**2 / max(independent, min(retrieval.kinds, pixels.sum() / MINIMUM_PIXELS), 1e-3)
     )
     return _Place(value, variance, mean, mean_variance)
 

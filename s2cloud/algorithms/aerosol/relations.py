@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["DARK", "GREEN", "SELECTION_BANDS", "Relation", "kinds", "vegetation"]
+__all__ = ["DARK", "GREEN", "SELECTION_BANDS", "WATER", "Relation", "kinds", "vegetation"]
 
 #: Surfaces whose reflectances differ by less are of one kind.
 KIND: Final = 0.03
@@ -41,7 +41,7 @@ class Relation:
         How far off a single kind of surface is, in optical thickness (one sigma).
     sigma
         How far off that value is over a scene of many kinds, in optical thickness (one sigma):
-        regions differ, and so does the aerosol from its model.
+        regions differ. What the choice of the aerosol adds is worked out for the scene.
     """
 
     bands: tuple[str, ...]
@@ -61,11 +61,15 @@ GREEN: Final = Relation(
     -0.039,
     0.45,
     0.10,
-    0.04,
+    0.02,
 )
 #: Dark dense vegetation, ``red = 0.5 * swir``. What is not quite dense is too red and looks hazy,
 #: seldom the reverse; hence the low quantile.
-DARK: Final = Relation(("b04", "b12"), (1.0, -0.5), 0.0, 0.35, 0.15, 0.05)
+DARK: Final = Relation(("b04", "b12"), (1.0, -0.5), 0.0, 0.35, 0.15, 0.04)
+#: Water without glint: what B8A shows beyond B11 and B12 is suspended matter. Most of it is clear,
+#: and shores only add, hence the low quantile. Fine particles hardly scatter so far out, so that
+#: the sum says little of them.
+WATER: Final = Relation(("b8a", "b11", "b12"), (1.0, 1.0, 1.0), -0.018, 0.3, 0.10, 0.10)
 #: Limits of `vegetation` on normalised differences of B8A with B12 and B05 and on the surface
 #: reflectance of B8A and B12.
 GREEN_INDEX_B12, GREEN_INDEX_B05, GREEN_B8A, GREEN_B12 = 0.45, 0.30, 0.15, 0.01
