@@ -15,16 +15,22 @@ if TYPE_CHECKING:
     from s2cloud.config import ProcessorConfig
     from s2cloud.io.arrays import l1c_from_bands
     from s2cloud.io.auxiliary import open_aux
+    from s2cloud.io.catalog import write_catalog
     from s2cloud.io.cog_writer import to_cog
     from s2cloud.io.inputs import find_l1c, iter_l1c, search_l1c
     from s2cloud.io.open import open_l1c
+    from s2cloud.io.product import write_product
+    from s2cloud.io.report import write_report
     from s2cloud.io.select import select
     from s2cloud.io.stac import to_stac
+    from s2cloud.io.validate import validate
     from s2cloud.io.zarr_writer import to_zarr
     from s2cloud.model.granule import Granule, granule
     from s2cloud.model.region import cut_to_region
     from s2cloud.processor import process
     from s2cloud.processor.explain import explain
+    from s2cloud.scheduling.cluster import cluster
+    from s2cloud.scheduling.submit import submit
     from s2cloud.simulation import simulate_l1c
 
 __version__ = VERSION
@@ -32,6 +38,7 @@ __version__ = VERSION
 _PUBLIC = {
     "Granule": "s2cloud.model.granule",
     "ProcessorConfig": "s2cloud.config",
+    "cluster": "s2cloud.scheduling.cluster",
     "cut_to_region": "s2cloud.model.region",
     "explain": "s2cloud.processor.explain",
     "find_l1c": "s2cloud.io.inputs",
@@ -44,15 +51,21 @@ _PUBLIC = {
     "search_l1c": "s2cloud.io.inputs",
     "select": "s2cloud.io.select",
     "simulate_l1c": "s2cloud.simulation",
+    "submit": "s2cloud.scheduling.submit",
     "to_cog": "s2cloud.io.cog_writer",
     "to_stac": "s2cloud.io.stac",
     "to_zarr": "s2cloud.io.zarr_writer",
+    "validate": "s2cloud.io.validate",
+    "write_catalog": "s2cloud.io.catalog",
+    "write_product": "s2cloud.io.product",
+    "write_report": "s2cloud.io.report",
 }
 
 __all__ = [
     "Granule",
     "ProcessorConfig",
     "__version__",
+    "cluster",
     "cut_to_region",
     "explain",
     "find_l1c",
@@ -65,9 +78,14 @@ __all__ = [
     "search_l1c",
     "select",
     "simulate_l1c",
+    "submit",
     "to_cog",
     "to_stac",
     "to_zarr",
+    "validate",
+    "write_catalog",
+    "write_product",
+    "write_report",
 ]
 
 

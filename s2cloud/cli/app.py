@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from s2cloud.cli import console
+from s2cloud.cli.batch import batch
+from s2cloud.cli.catalog import catalog
 from s2cloud.cli.config import config
 from s2cloud.cli.demo import demo
 from s2cloud.cli.explain import explain
 from s2cloud.cli.info import info
 from s2cloud.cli.lut import lut
+from s2cloud.cli.plan import plan
 from s2cloud.cli.process import process
+from s2cloud.cli.report import report
 from s2cloud.cli.simulate import simulate
+from s2cloud.cli.simulate_schedule import simulate_schedule
+from s2cloud.cli.validate import validate
 from s2cloud.model.version import VERSION
 
 if TYPE_CHECKING:
@@ -42,7 +48,8 @@ ISSUES: Final = "the issue tracker of s2cloud"
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 input unsuitable (do not retry), "
-    "4 dependency failed (retry), 5 not enough memory or disk (retry on a bigger machine).",
+    "4 dependency failed (retry), 5 not enough memory or disk (retry on a bigger machine), "
+    "6 some products of a batch failed.",
 )
 @click.version_option(VERSION, "-V", "--version", prog_name="s2cloud")
 @click.option("-v", "--verbose", count=True, help="Tell more on stderr; twice for debugging.")
@@ -51,7 +58,21 @@ def cli(verbose: int) -> None:
     console.set_up_logging(verbose)
 
 
-for _command in (process, info, explain, config, simulate, demo, lut):
+for _command in (
+    batch,
+    plan,
+    process,
+    info,
+    explain,
+    validate,
+    report,
+    catalog,
+    config,
+    simulate,
+    simulate_schedule,
+    demo,
+    lut,
+):
     cli.add_command(_command)
 
 

@@ -23,7 +23,7 @@ __all__ = [
     "with_storage_options",
 ]
 
-FORMAT_NAMES: Final = ("cog", "zarr")
+FORMAT_NAMES: Final = ("cog", "zarr", "safe")
 _DEGREES: Final = "EPSG:4326"
 
 
@@ -69,7 +69,7 @@ class _Words(click.ParamType):  # type: ignore[type-arg]  # as above
 class _Formats(click.ParamType):  # type: ignore[type-arg]  # as above
     """A comma-separated choice of output formats."""
 
-    name = "cog,zarr"
+    name = "cog,zarr,safe"
 
     @override
     def convert(
@@ -79,7 +79,7 @@ class _Formats(click.ParamType):  # type: ignore[type-arg]  # as above
             return value
         wanted = {word.strip().lower() for word in str(value).split(",") if word.strip()}
         if not wanted or wanted - set(FORMAT_NAMES):
-            self.fail(f"{value!r} is not made of {' and '.join(FORMAT_NAMES)}", param, ctx)
+            self.fail(f"{value!r} is not made of {', '.join(FORMAT_NAMES)}", param, ctx)
         return tuple(name for name in FORMAT_NAMES if name in wanted)
 
 

@@ -44,6 +44,7 @@ __all__ = ["process"]
     "--workers", type=click.IntRange(min=1), help="Number of threads or worker processes."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a product that is already there.")
+@click.option("--report", is_flag=True, help="Write a page about the product, too: report.html.")
 @with_storage_options(destination=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
 def process(  # noqa: PLR0913  # one parameter per option
@@ -62,6 +63,7 @@ def process(  # noqa: PLR0913  # one parameter per option
     kind: Any,
     workers: int | None,
     overwrite: bool,
+    report: bool,
     storage_option: tuple[str, ...],
     storage_options: str | None,
     dst_storage_option: tuple[str, ...],
@@ -113,6 +115,14 @@ def process(  # noqa: PLR0913  # one parameter per option
         console.progress_bar("processing") as on_progress,
     ):
         receipt = run_job(job, on_progress=on_progress, client=client)
+        if report:
+            from s2cloud.io.report import write_report  # noqa: PLC0415
+            from s2cloud.io.urls import join_url  # noqa: PLC0415
+
+            write_report(
+                join_url(destination, receipt.product),
+                storage_options=dict(job.destination_options),
+            )
     seconds = time.monotonic() - began
     if as_json:
         facts = {"job": job.key, "seconds": round(seconds, 1), **json.loads(receipt.to_json())}

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
-import numpy as np
 
 from s2cloud.io.cog_encode import CogProfile, encode_cog
 from s2cloud.io.commit import commit
@@ -27,10 +26,10 @@ from s2cloud.io.target import (
     layer_id,
     summaries_of,
 )
+from s2cloud.io.true_colour import true_colour
 from s2cloud.model.bands import BAND_INFO
 from s2cloud.model.errors import CapacityError, UsageError
 from s2cloud.model.granule import PRODUCT_NAME, Granule
-from s2cloud.model.schema import ENCODINGS
 
 if TYPE_CHECKING:
     import os
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     from s2cloud.io.stores import Store
 
-__all__ = ["CogTarget", "to_cog", "true_colour"]
+__all__ = ["CogTarget", "to_cog"]
 
 MEDIA_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 #: Resolution of the rasters that are not bands, where the tree has it. [m]
@@ -180,40 +179,6 @@ def _statistics(layer: Layer, summary: Summary | None) -> dict[str, float]:
     found = summary.statistics(layer.encoding)
     # Bits have neither mean nor extremes.
     return {k: v for k, v in found.items() if layer.is_quantity or k == "valid_percent"}
-
-
-def true_colour(counts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """Byte of one colour of the true-colour image from stored reflectance.
-
-    Parameters
-    ----------
-    counts
-        Stored reflectance, 0 for no-data.
-
-    Returns
-    -------
-    ndarray of uint8
-        ``clip(10000 rho, 0, 2500) * 254 / 2500 + 1`` without the fraction, 0 for no-data: white
-        from a reflectance of 0.25 on. Valid pixels are never 0, as in ESA's product.
-
-    Examples
-    --------
-    >>> true_colour(np.array([0, 1001, 1100, 2000, 3500], np.uint16))
-    array([  0,   1,  11, 102, 255], dtype=uint8)
-    """
-    return _TRUE_COLOUR[counts]
-
-
-def _true_colour_table() -> npt.NDArray[np.uint8]:
-    encoding = ENCODINGS["reflectance"]
-    zero = round(-encoding.offset / encoding.scale)
-    number = np.clip(np.arange(65536) - zero, 0, 2500)
-    table = (number * 254 // 2500 + 1).astype(np.uint8)
-    table[encoding.fill] = 0
-    return table
-
-
-_TRUE_COLOUR: Final = _true_colour_table()
 
 
 def _files(product: Product) -> list[_File]:

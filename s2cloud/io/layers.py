@@ -36,7 +36,15 @@ if TYPE_CHECKING:
 
     from s2cloud.model.bands import Resolution
 
-__all__ = ["Layer", "Summary", "crs_of", "layers_of", "quantise", "summarise"]
+__all__ = [
+    "Layer",
+    "Summary",
+    "crs_of",
+    "encoding_of_path",
+    "layers_of",
+    "quantise",
+    "summarise",
+]
 
 _NODE: Final = re.compile(r"^/?(?P<family>.+)/r(?P<resolution>10|20|60)m$")
 _FAMILIES: Final = {
@@ -339,6 +347,24 @@ def _layers_of_node(node: xr.DataTree) -> Iterator[Layer]:
         )
 
 
+def encoding_of_path(path: str) -> Encoding | None:
+    """How a raster of the product is stored, by the path of its variable; None for other arrays.
+
+    Examples
+    --------
+    >>> encoding_of_path("measurements/reflectance/r10m/b02").offset
+    -0.1
+    >>> encoding_of_path("conditions/geometry/sun_angles") is None
+    True
+    """
+    node, _, name = path.strip("/").rpartition("/")
+    if not _family(node, name):
+        return None
+    if node.startswith(UNCERTAINTY):
+        return ENCODINGS["uncertainty"]
+    return ENCODINGS.get(name, ENCODINGS["reflectance"])
+
+
 def _family(path: str, name: str) -> bool:
     match = _NODE.match(path)
     family = match["family"].strip("/") if match else ""
@@ -349,10 +375,9 @@ def _family(path: str, name: str) -> bool:
 
 
 def _encoding(path: str, name: str, variable: xr.DataArray) -> Encoding:
-    if _family(path, name):
-        if path.strip("/").startswith(UNCERTAINTY):
-            return ENCODINGS["uncertainty"]
-        return ENCODINGS.get(name, ENCODINGS["reflectance"])
+    known = encoding_of_path(f"{path}/{name}")
+    if known is not None:
+        return known
     limits = np.iinfo(variable.dtype)
     title = str(variable.attrs.get("long_name", name))
     return Encoding(str(variable.dtype), 1.0, 0.0, 0, int(limits.min), int(limits.max), "1", title)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from s2cloud.io.cog_writer import CogTarget
 from s2cloud.io.commit import commit
+from s2cloud.io.safe_writer import SafeTarget
 from s2cloud.io.zarr_writer import ZarrTarget
 from s2cloud.model.errors import UsageError
 
@@ -18,19 +19,25 @@ if TYPE_CHECKING:
     from s2cloud.io.receipt import Receipt
     from s2cloud.io.target import Target
 
-__all__ = ["FORMATS", "Format", "write_product"]
+__all__ = ["FORMATS", "USUAL", "Format", "write_product"]
 
-Format = Literal["cog", "zarr"]
+Format = Literal["cog", "zarr", "safe"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+#: Formats of a product where none are named.
+USUAL: Final[tuple[Format, ...]] = ("cog", "zarr")
 
-_TARGETS: Final[dict[str, Callable[[], Target]]] = {"cog": CogTarget, "zarr": ZarrTarget}
+_TARGETS: Final[dict[str, Callable[[], Target]]] = {
+    "cog": CogTarget,
+    "zarr": ZarrTarget,
+    "safe": SafeTarget,
+}
 
 
 def write_product(
     l2a: xr.DataTree,
     destination: str | os.PathLike[str],
     *,
-    formats: Sequence[Format] = FORMATS,
+    formats: Sequence[Format] = USUAL,
     storage_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     stac: bool = True,
@@ -44,9 +51,11 @@ def write_product(
         Tree returned by ``process``; it is computed here, once for all formats.
     destination
         Product folder, local path or URL: GeoTIFFs lie in it, the Zarr store is
-        ``<product name>.zarr`` below it, beside ``<product name>.json`` and ``receipt.json``.
+        ``<product name>.zarr`` below it, the SAFE product
+        ``<product name of baseline 99.99>.SAFE``, beside ``<product name>.json`` and
+        ``receipt.json``.
     formats
-        Any of ``cog`` and ``zarr``.
+        Any of ``cog``, ``zarr`` and ``safe``.
     storage_options
         Options of the file system.
     overwrite
@@ -82,7 +91,7 @@ def write_product(
             "unknown output format",
             found=", ".join(unknown) or "none",
             expected=" or ".join(FORMATS),
-            fix="choose one or both",
+            fix="choose one or several of them",
         )
     return commit(
         l2a,

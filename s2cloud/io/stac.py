@@ -263,7 +263,7 @@ def _describe(item: pystac.Item, asset: Asset) -> None:
     file.size = asset.size
     # 0x12 0x20: sha2-256, 32 bytes (multihash).
     file.checksum = f"1220{asset.sha256}"
-    if asset.href.endswith(".zarr"):
+    if asset.href.endswith((".zarr", ".SAFE")):
         # The file extension speaks of files only, so a folder says how its checksum is made.
         made.description = (
             "A folder: file:size is the sum over its objects, file:checksum the SHA-256 of the "

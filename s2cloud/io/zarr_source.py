@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from s2cloud.io.safe_files import ProductFiles
     from s2cloud.io.stores import Store
 
-__all__ = ["ZarrFiles"]
+__all__ = ["ZarrFiles", "zarr_group"]
 
 Window = tuple[int, int, int, int]
 
@@ -112,6 +112,11 @@ class _Bytes(ZarrStore):
     @override
     def list_dir(self, prefix: str) -> AsyncIterator[str]:
         raise NotImplementedError
+
+
+def zarr_group(store: Store, path: str) -> zarr.Group:
+    """Hierarchy below one of our stores, to be read by zarr."""
+    return zarr.open_group(_Bytes(store, path), mode="r")
 
 
 class ZarrFiles:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +11,14 @@ import dask
 import imagecodecs
 import numpy as np
 
+from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
 from s2cloud.io.commit import commit
 from s2cloud.io.layers import Layer, summarise
 from s2cloud.io.receipt import Asset, Receipt
 from s2cloud.io.target import Product, Results, Sink, Written, layer_id
 from s2cloud.io.zarr_metadata import BLOSC, DIGEST, hierarchy, root_attributes
 from s2cloud.model.errors import InputError, UsageError
+from s2cloud.model.schema import ENCODINGS
 
 if TYPE_CHECKING:
     import os
@@ -90,8 +91,8 @@ class ZarrTarget:
         return list(product.layers)
 
     def names(self, product: Product) -> list[str]:
-        """Name of the store."""
-        return [product.layout.zarr]
+        """Names of the store and of its checksums."""
+        return [product.layout.zarr, product.layout.zarr + SUFFIX]
 
     def check(self, product: Product, store: Store) -> None:
         """Refuse a Zarr store that is not the rest of a killed attempt of ours."""
@@ -138,9 +139,10 @@ class ZarrTarget:
             written = chunks + [job.result() for job in jobs]
         _remove_leftovers(sink.store, prefix, {part.path for part in written})
         written.append(sink.write(f"{prefix}/zarr.json", root))
-        digest = hashlib.sha256()
-        for part in sorted(written, key=lambda part: part.path):
-            digest.update(f"{part.path.removeprefix(prefix)[1:]} {part.sha256}\n".encode())
+        files = {part.path.removeprefix(prefix)[1:]: part.sha256 for part in written}
+        listed = sink.write(prefix + SUFFIX, checksum_lines(files))
+        reflectance = ENCODINGS["reflectance"]
+        finest = next(layer for layer in product.layers if layer.is_reflectance)
         return [
             Asset(
                 key="zarr",
@@ -148,9 +150,24 @@ class ZarrTarget:
                 media_type="application/vnd.zarr; version=3",
                 roles=("data", "reflectance"),
                 size=sum(part.size for part in written),
-                sha256=digest.hexdigest(),
+                sha256=folder_digest(files),
                 title="all rasters, EOPF layout",
-            )
+                resolution=finest.resolution,
+                crs=finest.grid.crs,
+                transform=finest.grid.transform,
+                scale=reflectance.scale,
+                offset=reflectance.offset,
+                nodata=reflectance.fill,
+            ),
+            Asset(
+                key="zarr_checksums",
+                href=listed.path,
+                media_type="text/plain",
+                roles=("metadata",),
+                size=listed.size,
+                sha256=listed.sha256,
+                title="SHA-256 of each object of the Zarr store, for sha256sum --check",
+            ),
         ]
 
 

@@ -51,7 +51,7 @@ class Job:
     destination
         Folder or URL prefix; the product goes to a folder of its own below it.
     formats
-        Any of ``cog`` and ``zarr``.
+        Any of ``cog``, ``zarr`` and ``safe``.
     bbox, bbox_crs
         West, south, east, north of the part to process and their reference system; all of it if
         None.

@@ -10,7 +10,7 @@ from rasterio.features import shapes
 from rasterio.transform import Affine
 
 from s2cloud.model.bands import BAND_INFO, BANDS
-from s2cloud.simulation.xml import add, text
+from s2cloud.io.xml_text import add, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

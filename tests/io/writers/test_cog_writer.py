@@ -15,8 +15,9 @@ from rio_cogeo.cogeo import cog_validate
 
 from s2cloud.io.cog_encode import CogProfile, encode_cog
 from s2cloud.io.cog_file import Level, write_levels
-from s2cloud.io.cog_writer import to_cog, true_colour
+from s2cloud.io.cog_writer import to_cog
 from s2cloud.io.stores import open_store
+from s2cloud.io.true_colour import true_colour
 from s2cloud.model.errors import CapacityError, UsageError
 from s2cloud.model.grid import Grid
 

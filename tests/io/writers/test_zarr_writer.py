@@ -135,7 +135,7 @@ def test_blocks_without_data_are_not_stored(make_l2a, tmp_path):
 def test_receipt_lies_beside_the_store(store):
     receipt, path = store
     names = sorted(p.name for p in path.parent.iterdir())
-    assert names == ["out.receipt.json", "out.zarr"]
+    assert names == ["out.receipt.json", "out.zarr", "out.zarr.sha256"]
     assert receipt.asset("zarr").href == "out.zarr"
     size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
     assert receipt.asset("zarr").size == size

@@ -1,0 +1,177 @@
+"""JPEG 2000 files coded as ESA codes them, from blocks, with one row of tiles in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.enums import ColorInterp
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from s2cloud.model.grid import Grid
+
+    Pixels = npt.NDArray[Any]
+
+__all__ = ["IMAGE_TILE", "MASK_TILE", "Jp2Profile", "copy_to_jp2", "encode_jp2"]
+
+#: Sides of the tiles of images and of masks by resolution. [pixel] Read from products of baseline
+#: 05.10.
+IMAGE_TILE: Final = {10: 1024, 20: 640, 60: 192}
+MASK_TILE: Final = {10: 1024, 20: 2048, 60: 256}
+
+_COMMON: Final[dict[str, str]] = {
+    "REVERSIBLE": "YES",
+    "QUALITY": "100",
+    "YCBCR420": "NO",
+    "PLT": "YES",
+    "RESOLUTIONS": "5",
+    "CODEBLOCK_WIDTH": "64",
+    "CODEBLOCK_HEIGHT": "64",
+    "PROGRESSION": "LRCP",
+    "PROFILE": "UNRESTRICTED",
+    "JPX": "NO",
+    "GMLJP2": "YES",
+    "GEOJP2": "NO",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Jp2Profile:
+    """How an image is coded.
+
+    Attributes
+    ----------
+    dtype
+        ``uint8`` or ``uint16``.
+    tile, precinct
+        Sides of tiles and precincts. [pixel]
+    bits
+        Significant bits; 0 for those of the type. ESA codes reflectance with 15.
+    tlm
+        Whether the main header gets a table of the lengths of the tiles, so that a reader of a
+        part needs no scan of the file; in ESA's products from baseline 05.12 on.
+    """
+
+    dtype: str
+    tile: int
+    precinct: int = 256
+    bits: int = 0
+    tlm: bool = True
+
+
+def copy_to_jp2(source: Any, path: str, profile: Jp2Profile) -> None:
+    """Losslessly code an open raster.
+
+    Parameters
+    ----------
+    source
+        Open dataset of rasterio with the pixels and the georeference.
+    path
+        File to write.
+    profile
+        How.
+
+    Notes
+    -----
+    Reversible 5/3 wavelet, five resolutions, 64 x 64 code blocks, LRCP, packet lengths (PLT),
+    georeference as GML (OGC 05-047r3).
+    """
+    options = {"NBITS": str(profile.bits)} if profile.bits else {}
+    precincts = ",".join([f"{{{profile.precinct},{profile.precinct}}}"] * 5)
+    rasterio.shutil.copy(
+        source,
+        path,
+        driver="JP2OpenJPEG",
+        BLOCKXSIZE=str(profile.tile),
+        BLOCKYSIZE=str(profile.tile),
+        PRECINCTS=precincts,
+        TLM="YES" if profile.tlm else "NO",
+        **_COMMON,
+        **options,
+    )
+
+
+def encode_jp2(
+    path: Path,
+    grid: Grid,
+    profile: Jp2Profile,
+    planes: Sequence[Sequence[Sequence[Pixels]]],
+    convert: Callable[[Pixels], Pixels] | None = None,
+) -> None:
+    """Write blocks as one JP2 file.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    grid
+        Its grid.
+    profile
+        How it is coded.
+    planes
+        Blocks in rows and columns, one such table per component.
+    convert
+        Applied to each block on its way.
+
+    Notes
+    -----
+    GDAL codes tile by tile from a raster it can read at any place. That raster is a file beside
+    the result, not an array: tiles of 1024 pixels do not meet blocks of 1830, and a whole band
+    in memory would cost 241 MB more for each file in work.
+    """
+    with (
+        rasterio.Env(GDAL_NUM_THREADS="1"),
+        _pixels_beside(path, grid, profile, planes, convert) as source,
+        rasterio.open(source) as opened,
+    ):
+        copy_to_jp2(opened, str(path), profile)
+
+
+@contextmanager
+def _pixels_beside(
+    path: Path,
+    grid: Grid,
+    profile: Jp2Profile,
+    planes: Sequence[Sequence[Sequence[Pixels]]],
+    convert: Callable[[Pixels], Pixels] | None,
+) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        name = str(Path(folder) / "pixels.tif")
+        with rasterio.open(
+            name,
+            "w",
+            driver="GTiff",
+            width=grid.width,
+            height=grid.height,
+            count=len(planes),
+            dtype=profile.dtype,
+            crs=grid.crs,
+            transform=Affine(*grid.transform),
+            interleave="pixel" if len(planes) == 3 else "band",
+        ) as out:
+            for index, plane in enumerate(planes, 1):
+                top = 0
+                for row in plane:
+                    left = 0
+                    for block in row:
+                        pixels = block if convert is None else convert(block)
+                        height, width = pixels.shape
+                        window = Window(left, top, width, height)  # type: ignore[call-arg, unused-ignore]
+                        out.write(np.asarray(pixels, profile.dtype), index, window=window)
+                        left += width
+                    top += height
+            if len(planes) == 3:
+                out.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+        yield name

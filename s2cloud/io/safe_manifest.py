@@ -1,0 +1,132 @@
+"""``manifest.safe``: the list of the files of a SAFE product."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from s2cloud.io.safe_product_metadata import ring
+from s2cloud.io.xml_text import add, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from s2cloud.io.safe_product_metadata import Facts
+
+__all__ = ["manifest"]
+
+#: International designators of the launches.
+_LAUNCHES = {"S2A": "2015-028A", "S2B": "2017-013A", "S2C": "2024-157A"}
+
+
+def manifest(facts: Facts, files: Mapping[str, tuple[int, str]]) -> bytes:
+    """Content of ``manifest.safe``.
+
+    Parameters
+    ----------
+    facts
+        The product.
+    files
+        Size [byte] and SHA-256 of every other file by its path in the product.
+
+    Returns
+    -------
+    bytes
+    """
+    package = ET.Element("xfdu:XFDU")
+    package.set("xmlns:xfdu", "urn:ccsds:schema:xfdu:1")
+    package.set("xmlns:safe", "http://www.esa.int/safe/sentinel/1.1")
+    package.set("xmlns:gml", "http://www.opengis.net/gml")
+    package.set("version", "esa/safe/sentinel/1.1/sentinel-2/msi/archive_l2a_user_product")
+    unit = add(
+        package,
+        "informationPackageMap/xfdu:contentUnit",
+        dmdID="acquisitionPeriod platform",
+        pdiID="processing",
+        textInfo="SENTINEL-2 MSI Level-2A User Product",
+        unitType="Product_Level-2A",
+    )
+    objects = ET.Element("dataObjectSection")
+    for path, (size, total) in sorted(files.items()):
+        name = _object(path)
+        inner = add(unit, "xfdu:contentUnit", ID=f"{name}_Unit", unitType=_unit(path))
+        add(inner, "dataObjectPointer", dataObjectID=name)
+        stream = add(
+            add(objects, "dataObject", ID=name), "byteStream", mimeType=_mime(path), size=size
+        )
+        add(stream, "fileLocation", href=f"./{path}", locatorType="URL")
+        add(stream, "checksum", total, checksumName="SHA-256")
+    _metadata(add(package, "metadataSection"), facts)
+    package.append(objects)
+    return text(package)
+
+
+def _metadata(section: ET.Element, facts: Facts) -> None:
+    granule = facts.product.granule
+    _wrap(section, "acquisitionPeriod", "safe:acquisitionPeriod/safe:startTime", facts.start)
+    orbit = _wrap(
+        section, "measurementOrbitReference", "safe:orbitReference/safe:orbitNumber",
+        f"{facts.names.absolute_orbit:06d}", groundTrackDirection="descending", type="start",
+    )  # fmt: skip
+    path = "safe:orbitReference/safe:relativeOrbitNumber"
+    add(orbit, path, f"{max(granule.relative_orbit, 0):03d}", type="start")
+    platform = _wrap(
+        section, "platform", "safe:platform/safe:nssdcIdentifier", _LAUNCHES[granule.sensor]
+    )
+    add(platform, "safe:platform/safe:familyName", "SENTINEL")
+    add(platform, "safe:platform/safe:number", granule.sensor[1:])
+    instrument = "safe:platform/safe:instrument/safe:familyName"
+    add(platform, instrument, "Multi-Spectral Instrument", abbreviation="MSI")
+    entry = add(
+        section, "metadataObject", ID="processing", category="PDI", classification="PROVENANCE"
+    )
+    wrap = add(entry, "metadataWrap", mimeType="text/xml", vocabularyName="Sentinel-SAFE")
+    done = add(
+        wrap, "xmlData/safe:processing", name="Generation of Level-2A User Product",
+        start=facts.created,
+    )  # fmt: skip
+    software, _, version = facts.receipt.software.rpartition(" ")
+    add(done, "safe:facility", name="s2cloud")
+    add(done, "safe:software", name=software, version=version)
+    add(done, "safe:resource", name=granule.name, role="Level-1C Product")
+    frame = _wrap(
+        section, "measurementFrameSet", "safe:frameSet/safe:footPrint/gml:coordinates",
+        ring(facts.grid),
+    )  # fmt: skip
+    footprint = frame.find(".//{*}footPrint") or frame[0][0]
+    footprint.set("srsName", "http://www.opengis.net/gml/srs/epsg.xml#4326")
+
+
+def _wrap(
+    section: ET.Element, name: str, path: str, value: object, **attributes: object
+) -> ET.Element:
+    entry = add(section, "metadataObject", ID=name, category="DMD", classification="DESCRIPTION")
+    wrap = add(entry, "metadataWrap", mimeType="text/xml", vocabularyName="Sentinel-SAFE")
+    data = add(wrap, "xmlData")
+    add(data, path, value, **attributes)
+    return data
+
+
+def _object(path: str) -> str:
+    """Identifier of a file, by the names that readers of ESA's manifests look for."""
+    if path == "MTD_MSIL2A.xml":
+        return "S2_Level-2A_Product_Metadata"
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    if path.startswith("DATASTRIP/"):
+        return "S2_Level-2A_Datastrip1_Metadata"
+    if stem == "MTD_TL":
+        return "S2_Level-2A_Tile1_Metadata"
+    if "/IMG_DATA/" in path:
+        band, resolution = stem.split("_")[-2:]
+        return f"IMG_DATA_Band_{band}_{resolution}_Tile1_Data"
+    kind = {"MSK_CLDPRB": "CloudPrbMask", "MSK_SNWPRB": "SnowPrbMask"}
+    prefix, _, resolution = stem.rpartition("_")
+    return f"{kind.get(prefix, prefix)}_{resolution}_Tile1_Data"
+
+
+def _unit(path: str) -> str:
+    return "Metadata Unit" if path.endswith(".xml") else "Measurement Data Unit"
+
+
+def _mime(path: str) -> str:
+    return "text/xml" if path.endswith(".xml") else "application/octet-stream"

@@ -1,0 +1,263 @@
+"""L2A trees to SAFE products: JPEG 2000 images, names and metadata as SNAP and GDAL read them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import dask
+import numpy as np
+from pyproj import CRS
+
+from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
+from s2cloud.io.jp2_encode import IMAGE_TILE, MASK_TILE, Jp2Profile, encode_jp2
+from s2cloud.io.layers import Layer, summarise
+from s2cloud.io.receipt import Asset
+from s2cloud.io.safe_manifest import manifest
+from s2cloud.io.safe_names import SafeNames
+from s2cloud.io.safe_product_metadata import Facts, product_metadata
+from s2cloud.io.safe_tile_metadata import datastrip_metadata, tile_metadata
+from s2cloud.io.target import Product, Results, Sink, Written, layer_id
+from s2cloud.io.true_colour import true_colour
+from s2cloud.model.errors import UsageError
+from s2cloud.model.schema import ENCODINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from s2cloud.io.receipt import Receipt
+    from s2cloud.io.stores import Store
+    from s2cloud.model.grid import Grid
+
+__all__ = ["SafeTarget"]
+
+Kind = Literal["image", "colour", "probability"]
+_COLOURS: Final = ("b04", "b03", "b02")
+_MAPS: Final = ("aot", "wvp", "scl")
+_PROBABILITIES: Final = ("cld", "snw")
+#: Reflectance fits 15 bits (`ENCODINGS`), as in ESA's images.
+_REFLECTANCE_BITS: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    href: str
+    kind: Kind
+    resolution: int
+    grid: Grid
+    layers: tuple[Layer, ...]
+    shrink: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SafeTarget:
+    """The SAFE format of `s2cloud.io.commit`."""
+
+    format: str = "safe"
+
+    def layers(self, product: Product) -> list[Layer]:
+        """Rasters that become files."""
+        found = {layer_id(la): la for file in _files(product) for la in file.layers}
+        return list(found.values())
+
+    def names(self, product: Product) -> list[str]:
+        """Names of the product folder and of its checksums."""
+        folder = _names(product).folder
+        return [folder, folder + SUFFIX]
+
+    def check(self, product: Product, store: Store) -> None:  # noqa: ARG002
+        """Refuse pixels that no SAFE product can hold; files without a receipt are our own."""
+        _files(product)
+
+    def tasks(self, product: Product, blocks: Mapping[str, Any], sink: Sink) -> list[Any]:
+        """One task per file, with the blocks of its rasters."""
+        made = []
+        folder = _names(product).folder
+        for file in _files(product):
+            call = partial(_write_file, sink, _plain(file, folder))
+            parts = [blocks[layer_id(layer)].tolist() for layer in file.layers]
+            name = f"write-safe-{file.href.rpartition('/')[2]}-{sink.token}"
+            made.append(dask.delayed(call, pure=False)(parts, dask_key_name=name))
+        return made
+
+    def finish(self, product: Product, results: Results, draft: Receipt, sink: Sink) -> list[Asset]:
+        """Write the metadata, the manifest last, and describe the product."""
+        names = _names(product)
+        files = _files(product)
+        finest = min(files, key=lambda file: file.resolution)
+        facts = Facts(names, product, draft, finest.grid, tuple(file.href for file in files))
+        grids = {file.resolution: file.grid for file in files}
+        documents = {
+            "MTD_MSIL2A.xml": product_metadata(facts),
+            f"{names.granule}/MTD_TL.xml": tile_metadata(facts, grids, results.small),
+            f"{names.datastrip}/MTD_DS.xml": datastrip_metadata(facts),
+        }
+        prefix = names.folder
+        written = list(results.written)
+        written += [sink.write(f"{prefix}/{path}", data) for path, data in documents.items()]
+        _remove_leftovers(sink.store, prefix, {part.path for part in written})
+        total = {part.path.removeprefix(prefix)[1:]: (part.size, part.sha256) for part in written}
+        written.append(sink.write(f"{prefix}/manifest.safe", manifest(facts, total)))
+        sums = {part.path.removeprefix(prefix)[1:]: part.sha256 for part in written}
+        listed = sink.write(prefix + SUFFIX, checksum_lines(sums))
+        reflectance = ENCODINGS["reflectance"]
+        return [
+            Asset(
+                key="safe",
+                href=prefix,
+                media_type="inode/directory",
+                roles=("data", "reflectance"),
+                size=sum(part.size for part in written),
+                sha256=folder_digest(sums),
+                title="product in ESA's SAFE format, baseline 99.99",
+                resolution=finest.resolution,
+                crs=finest.grid.crs,
+                transform=finest.grid.transform,
+                scale=reflectance.scale,
+                offset=reflectance.offset,
+                nodata=reflectance.fill,
+            ),
+            Asset(
+                key="safe_checksums",
+                href=listed.path,
+                media_type="text/plain",
+                roles=("metadata",),
+                size=listed.size,
+                sha256=listed.sha256,
+                title="SHA-256 of each file of the SAFE product, for sha256sum --check",
+            ),
+        ]
+
+
+def _names(product: Product) -> SafeNames:
+    names = SafeNames.of(product.granule)
+    grid = product.layers[0].grid
+    if names is None or not grid.crs or CRS.from_user_input(grid.crs).to_epsg() is None:
+        raise UsageError(
+            "cannot be written as a SAFE product",
+            where=product.granule.name,
+            expected="a tile in UTM with the name of an ESA product",
+            found=f"reference system {grid.crs or 'none'}",
+            fix="choose the formats cog and zarr",
+        )
+    return names
+
+
+def _files(product: Product) -> list[_File]:
+    names = _names(product)
+    files = []
+    by_grid: dict[int, dict[str, Layer]] = {}
+    for layer in product.layers:
+        if layer.is_product and (layer.is_reflectance or layer.name in _MAPS + _PROBABILITIES):
+            by_grid.setdefault(layer.resolution, {})[layer.name] = layer
+    for resolution, layers in sorted(by_grid.items()):
+        grid = next(iter(layers.values())).grid
+        for name, layer in layers.items():
+            if name in _PROBABILITIES:
+                href = names.probability(name, resolution)
+                files.append(_File(href, "probability", resolution, grid, (layer,)))
+            else:
+                href = names.image(name, resolution)
+                files.append(_File(href, "image", resolution, grid, (layer,)))
+        if set(_COLOURS) <= layers.keys():
+            colours = tuple(layers[name] for name in _COLOURS)
+            href = names.image("tci", resolution)
+            files.append(_File(href, "colour", resolution, grid, colours))
+    return files + _coarse_probabilities(names, by_grid)
+
+
+def _coarse_probabilities(
+    names: SafeNames, by_grid: Mapping[int, Mapping[str, Layer]]
+) -> list[_File]:
+    """ESA's 60 m probabilities are the means of 3 x 3 pixels of 20 m."""
+    fine, coarse = by_grid.get(20, {}), by_grid.get(60, {})
+    if not coarse:
+        return []
+    grid = next(iter(coarse.values())).grid
+    return [
+        _File(names.probability(name, 60), "probability", 60, grid, (layer,), shrink=3)
+        for name, layer in fine.items()
+        if name in _PROBABILITIES
+        and name not in coarse
+        and layer.grid.shape == (3 * grid.height, 3 * grid.width)
+        and all(side % 3 == 0 for side in layer.block)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a task must know: a `_File` without its arrays, which would drag the graph along."""
+
+    href: str
+    kind: Kind
+    grid: Grid
+    profile: Jp2Profile
+    layer: str
+    classes: bool
+    fill: int
+    shrink: int
+
+
+def _plain(file: _File, folder: str) -> _Job:
+    layer = file.layers[0]
+    dtype = "uint8" if file.kind == "colour" else layer.encoding.dtype
+    mask = file.kind == "probability"
+    profile = Jp2Profile(
+        dtype=dtype,
+        tile=(MASK_TILE if mask else IMAGE_TILE)[file.resolution],
+        precinct=128 if mask and file.resolution == 60 else 256,
+        bits=_REFLECTANCE_BITS if layer.is_reflectance and file.kind == "image" else 0,
+    )
+    counted = "" if file.kind == "colour" or file.shrink > 1 else layer_id(layer)
+    return _Job(
+        *(f"{folder}/{file.href}", file.kind, file.grid, profile, counted),
+        *(layer.is_classes, layer.encoding.fill, file.shrink),
+    )
+
+
+def _write_file(
+    sink: Sink, job: _Job, sources: list[list[list[npt.NDArray[Any]]]]
+) -> list[Written]:
+    """Encode one file, upload it and tell what it is."""
+    summary = None
+    if job.layer:
+        parts = [block for row in sources[0] for block in row]
+        first, *rest = (summarise(b, job.fill, classes=job.classes) for b in parts)
+        summary = sum(rest, start=first)
+    convert = {
+        "image": None,
+        "colour": true_colour,
+        "probability": partial(_probability, fill=job.fill, shrink=job.shrink),
+    }[job.kind]
+    with tempfile.TemporaryDirectory(prefix="s2cloud-") as folder:
+        local = Path(folder) / "image.jp2"
+        encode_jp2(local, job.grid, job.profile, sources, convert)
+        size = local.stat().st_size
+        with local.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        sink.put(local, job.href)
+    return [Written(job.href, size, digest, job.layer, summary)]
+
+
+def _probability(block: npt.NDArray[np.uint8], *, fill: int, shrink: int) -> npt.NDArray[np.uint8]:
+    """Per cent, 0 for no-data as in ESA's files; the mean of ``shrink`` x ``shrink`` pixels."""
+    known = np.where(block == fill, 0, block).astype(np.uint8)
+    if shrink == 1:
+        return known
+    rows, cols = known.shape[0] // shrink, known.shape[1] // shrink
+    cells = known[: rows * shrink, : cols * shrink].reshape(rows, shrink, cols, shrink)
+    sums: npt.NDArray[np.int64] = cells.sum(axis=(1, 3), dtype=np.int64)
+    return (sums // shrink**2).astype(np.uint8)
+
+
+def _remove_leftovers(store: Store, prefix: str, current: set[str]) -> None:
+    """Remove files of a killed or replaced attempt that this one did not write."""
+    for path in store.find(prefix):
+        if path not in current:
+            store.delete(path)
