@@ -224,5 +224,5 @@ def measured_of(values: Mapping[str, Any]) -> list[Measured]:
             bytes_written=float(each["bytes_written"]),
         )
         for each in values["products"]
-        if each["state"] == "done" and each["task_s"] > 0 and each["megapixels"] > 0
+        if each["state"] in {"done", "found"} and each["task_s"] > 0 and each["megapixels"] > 0
     ]
