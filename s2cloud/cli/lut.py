@@ -8,15 +8,24 @@ from s2cloud.cli import console
 
 __all__ = ["lut"]
 
+#: The models of `s2cloud.physics.aerosols`, named here to keep the command line quick.
+AEROSOLS = ("continental", "maritime", "urban", "desert")
+
 
 @click.group(short_help="Make look-up tables of the atmosphere.")
 def lut() -> None:
     """Make the look-up tables of the atmosphere that s2cloud ships."""
 
 
-@lut.command(short_help="Compute the table of one aerosol.")
-@click.argument("aerosol")
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
+@lut.command(short_help="Compute the tables of some aerosols, or of all.")
+@click.argument("directory", metavar="[DIR]", type=click.Path(file_okay=False), default="lut")
+@click.option(
+    "--aerosol",
+    "aerosols",
+    multiple=True,
+    type=click.Choice(AEROSOLS),
+    help="Aerosol model, may be repeated; all by default.",
+)
 @click.option(
     "--sensor",
     "sensors",
@@ -27,19 +36,29 @@ def lut() -> None:
 @click.option("--reduced", is_flag=True, help="Few nodes, for tests: seconds instead of an hour.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 def build(
-    aerosol: str, directory: str, *, sensors: tuple[str, ...], reduced: bool, jobs: int
+    directory: str,
+    *,
+    aerosols: tuple[str, ...],
+    sensors: tuple[str, ...],
+    reduced: bool,
+    jobs: int,
 ) -> None:
-    """Compute the table of AEROSOL into DIR; an interrupted build goes on where it stopped."""
+    """Compute tables into DIR (./lut); an interrupted build goes on where it stopped."""
     from s2cloud.model.bands import SENSORS  # noqa: PLC0415  # keep --help fast
     from s2cloud.physics.lut_build import build as build_table  # noqa: PLC0415
 
-    with console.progress_bar(f"table {aerosol}") as on_progress:
-        path = build_table(
-            aerosol,
-            directory,
-            sensors=tuple(name for name in SENSORS if not sensors or name in sensors),
-            reduced=reduced,
-            jobs=jobs,
-            progress=on_progress,
+    if directory in AEROSOLS and not aerosols:
+        raise click.UsageError(
+            f"{directory} names an aerosol, not a folder; say --aerosol {directory}"
         )
-    print(path)
+    for aerosol in aerosols or AEROSOLS:
+        with console.progress_bar(f"table {aerosol}") as on_progress:
+            path = build_table(
+                aerosol,
+                directory,
+                sensors=tuple(name for name in SENSORS if not sensors or name in sensors),
+                reduced=reduced,
+                jobs=jobs,
+                progress=on_progress,
+            )
+        print(path)
