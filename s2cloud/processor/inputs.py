@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from s2cloud.algorithms.geometry import tie_points
+from s2cloud.model.bands import BANDS
 from s2cloud.model.errors import InputError
-from s2cloud.model.schema import LAND_COVER, TERRAIN, land_cover_path
+from s2cloud.model.granule import granule
+from s2cloud.model.schema import GEOMETRY, LAND_COVER, OVERVIEW, TERRAIN, land_cover_path
+from s2cloud.processor.optics import SceneInput
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from s2cloud.config import ProcessorConfig
     from s2cloud.model.bands import Resolution
-    from s2cloud.processor.optics import SceneInput
+    from s2cloud.model.grid import Grid
+    from s2cloud.processor.meteorology import Meteorology
 
 __all__ = [
     "cell_elevation",
@@ -23,6 +30,7 @@ __all__ = [
     "merged",
     "node_of",
     "require_bands",
+    "scene_input",
     "snow_possible_of",
 ]
 
@@ -64,6 +72,37 @@ def snow_possible_of(tree: xr.DataTree) -> bool | None:
 def decoding_of(variable: xr.DataArray) -> tuple[float, float]:
     """Scale and offset of counts."""
     return float(variable.attrs["scale_factor"]), float(variable.attrs["add_offset"])
+
+
+def scene_input(
+    tree: xr.DataTree, grid: Grid, weather: Meteorology, config: ProcessorConfig
+) -> SceneInput:
+    """What the scene stage needs of a tree besides pixels, without the relief.
+
+    Parameters
+    ----------
+    tree
+        L1C tree, auxiliary nodes included.
+    grid
+        60 m grid of its overview, or of a part of that.
+    weather
+        Its meteorology.
+    config
+        Options.
+    """
+    angles = tree[GEOMETRY].to_dataset()
+    points = tie_points(
+        angles["x"].values,
+        angles["y"].values,
+        angles["sun_angles"].values,
+        angles["viewing_incidence_angles"].values,
+        angles["detector"].values if "detector" in angles.coords else None,
+    )
+    overview = tree[f"{OVERVIEW}/r60m"].to_dataset()
+    decoding = {name: decoding_of(overview[name]) for name in BANDS}
+    sensor = granule(tree).sensor
+    given = SceneInput(sensor, grid, points, decoding, weather, None, config)
+    return replace(given, elevation=cell_elevation(tree, given))
 
 
 def require_bands(l1c: xr.DataTree) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Counts = npt.NDArray[np.uint16]
 
 __all__ = [
+    "Beyond",
     "CellOptics",
     "SceneInput",
     "cell_means",
@@ -43,6 +44,23 @@ __all__ = [
 CELL_M: Final = 300.0
 #: Height over which the columns of aerosol and vapour fall to 1 / e. [m]
 SCALE_HEIGHT_M: Final = 2000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Ground around a tile, known from its neighbours.
+
+    Attributes
+    ----------
+    margin
+        Cells on every side of the tile.
+    toa
+        Top-of-atmosphere reflectance of clear ground, NaN where none is known and on the tile
+        itself, shape (13, cell_y + 2 margin, cell_x + 2 margin).
+    """
+
+    margin: int
+    toa: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,8 @@ class SceneInput:
         Options.
     relief
         Terrain of the cells, or None without a terrain model of the whole tile.
+    beyond
+        Ground around the tile, or None without neighbours.
     """
 
     sensor: Sensor
@@ -77,6 +97,7 @@ class SceneInput:
     elevation: Floats | None
     config: ProcessorConfig
     relief: Relief | None = None
+    beyond: Beyond | None = None
 
     @property
     def cell_px(self) -> int:

@@ -6,7 +6,7 @@ Two kinds of stage meet here. The *scene* stage reads the 60 m overview and retu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,10 @@ import dask.array as da
 import numpy as np
 
 from s2cloud.algorithms import illumination
-from s2cloud.algorithms.geometry import tie_points
 from s2cloud.model.bands import BANDS
 from s2cloud.model.granule import granule
 from s2cloud.model.grid import BLOCK_PX, Grid, grid_of
-from s2cloud.model.schema import GEOMETRY, OVERVIEW, reflectance_path
+from s2cloud.model.schema import OVERVIEW, reflectance_path
 from s2cloud.processor import classification, quality, tasks
 from s2cloud.processor.band_input import BandInput
 from s2cloud.processor.inputs import (
@@ -31,12 +30,14 @@ from s2cloud.processor.inputs import (
 )
 from s2cloud.processor.maps import detector_numbers, terrain_model
 from s2cloud.processor.meteorology import Meteorology, meteorology
-from s2cloud.processor.optics import SceneInput
+from s2cloud.processor.neighbours import neighbour_of, with_neighbours
 from s2cloud.processor.relief import Relief, light_of, pixel_fields, smoothing_px, with_relief
 from s2cloud.processor.scene import Scene
-from s2cloud.processor.windows import Source, block_edges, map_blocks
+from s2cloud.processor.windows import Source, block_edges, map_blocks, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
     from s2cloud.config import ProcessorConfig
@@ -62,7 +63,9 @@ class Layer:
 class Plan:
     """Graph of one product; each property adds a stage."""
 
-    def __init__(self, l1c: xr.DataTree, config: ProcessorConfig) -> None:
+    def __init__(
+        self, l1c: xr.DataTree, config: ProcessorConfig, neighbours: Sequence[xr.DataTree] = ()
+    ) -> None:
         self.l1c = l1c
         self.config = config
         self.granule = granule(l1c)
@@ -76,7 +79,10 @@ class Plan:
         self.work = self.layers.get(20) or next(iter(self.layers.values()))
         self.single = len(self.layers) == 1
         self.meteorology: Meteorology = meteorology(l1c, config)
-        self.given = self._scene_input()
+        overview = grid_of(self.overview, crs=self.work.grid.crs)
+        self.given = scene_input(l1c, overview, self.meteorology, config)
+        near = neighbours if config.surface.adjacency_km > 0 else ()
+        self.neighbours = [neighbour_of(l1c, self.given, tree) for tree in near]
         self.terrain = (
             terrain_model(l1c, self.given.grid, self.work.grid) if config.terrain.enabled else None
         )
@@ -99,28 +105,6 @@ class Plan:
         )
         factor = max(1, round(overview.pixel_size / grid.pixel_size))
         return Layer(resolution, dataset, grid, offset, chunks, factor)
-
-    def _scene_input(self) -> SceneInput:
-        overview = grid_of(self.overview, crs=self.work.grid.crs)
-        angles = self.l1c[GEOMETRY].to_dataset()
-        points = tie_points(
-            angles["x"].values,
-            angles["y"].values,
-            angles["sun_angles"].values,
-            angles["viewing_incidence_angles"].values,
-            angles["detector"].values if "detector" in angles.coords else None,
-        )
-        decoding = {name: decoding_of(self.overview[name]) for name in BANDS}
-        given = SceneInput(
-            self.granule.sensor,
-            overview,
-            points,
-            decoding,
-            self.meteorology,
-            None,
-            self.config,
-        )
-        return replace(given, elevation=cell_elevation(self.l1c, given))
 
     def input(self, name: str, target: Layer, halo: int = 0) -> tuple[BandInput, Source]:
         """Band on the grid of a layer: how to read it and how to bring it there."""
@@ -162,10 +146,14 @@ class Plan:
 
     @cached_property
     def scene_input(self) -> Any:
-        """What the scene stage needs besides pixels, the relief included."""
+        """What the scene stage needs besides pixels, with relief and ground beyond the tile."""
+        given: Any = self.given
+        if self.neighbours:
+            near = (neighbour.inputs for neighbour in self.neighbours)
+            given = dask.delayed(with_neighbours, pure=True)(given, *near)
         if self.relief is None:
-            return self.given
-        return dask.delayed(with_relief, pure=True)(self.given, self.relief)
+            return given
+        return dask.delayed(with_relief, pure=True)(given, self.relief)
 
     @cached_property
     def scene(self) -> Any:

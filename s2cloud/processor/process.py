@@ -34,13 +34,19 @@ from s2cloud.processor.plan import Plan
 from s2cloud.processor.scene import TERRAIN_METHODS, Scene
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
 __all__ = ["process"]
 
 
 def process(
-    l1c: xr.DataTree, aux: xr.DataTree | None = None, *, config: ProcessorConfig | None = None
+    l1c: xr.DataTree,
+    aux: xr.DataTree | None = None,
+    *,
+    neighbours: Sequence[xr.DataTree] = (),
+    config: ProcessorConfig | None = None,
 ) -> xr.DataTree:
     """Surface reflectance, scene classification, aerosol and water vapour of an L1C product.
 
@@ -51,6 +57,9 @@ def process(
     aux
         Tree whose nodes replace those of the product, for instance ``conditions/terrain`` with
         ``elevation`` [m] or ``conditions/meteorology/cams`` with ``aod550``.
+    neighbours
+        Trees of neighbouring tiles of the same overpass. Their 60 m overviews, and nothing else of
+        them, tell what scatters light into the pixels near the border of the tile.
     config
         Options; the defaults are the scientific defaults.
 
@@ -64,7 +73,7 @@ def process(
     Raises
     ------
     InputError
-        If bands or angles that the algorithms need are missing.
+        If bands or angles that the algorithms need are missing, or a neighbour is none.
 
     Examples
     --------
@@ -74,7 +83,7 @@ def process(
     """
     options = config or ProcessorConfig()
     tree = l1c if aux is None else merged(l1c, aux)
-    return cut_to_region(_tree(Plan(tree, options)), l1c)
+    return cut_to_region(_tree(Plan(tree, options, neighbours)), l1c)
 
 
 def plan_of(l1c: xr.DataTree, config: ProcessorConfig) -> Plan:
@@ -179,6 +188,7 @@ def _provenance(plan: Plan) -> dict[str, Any]:
             "baseline": plan.granule.baseline,
             **plan.l1c.attrs.get("input_identity", {}),
         },
+        "neighbours": [neighbour.name for neighbour in plan.neighbours],
         "input_files": dict(plan.l1c.attrs.get("input_files", {})),
         "input_note": plan.l1c.attrs.get("image_size_note", ""),
     }

@@ -156,7 +156,7 @@ def uncertainty_of_cells(scene: Scene, band: str, overview: Counts) -> Floats:
     path, gain, albedo, ratio = optics.terms(band, aot550, tcwv)
     toa, share = cell_means(decoded(given, band, overview), scene.clear, given.cell_px)
     molecular = optics.molecular_share(band, aot550)
-    around = surroundings(given, toa, share > 0, molecular, (path, gain, albedo))
+    around = surroundings(given, toa, share > 0, molecular, (path, gain, albedo), band=band)
     if not scene.adjacency:
         ratio = np.zeros_like(ratio)
 

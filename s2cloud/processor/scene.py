@@ -218,7 +218,8 @@ class Scene:
         around = None
         if self.adjacency:
             molecular = optics.molecular_share(band, self.aot550)
-            around = surroundings(given, toa, share > 0, molecular, (path, gain, albedo))
+            level = (path, gain, albedo)
+            around = surroundings(given, toa, share > 0, molecular, level, band=band, thin=thin)
         by_detector = by_detector and given.points.parity is not None
         directions = (0, 1) if by_detector else (None,)
         detailed = None
