@@ -39,8 +39,8 @@ def test_scattering_lies_within_the_limits(band):
     for run in runs(band):
         optics = optics_of(run)
         error = float(optics.path_reflectance) - run["path_reflectance"]
-        # From 0.4 on 6SV is the brighter one, up to 0.0045 in the red and near infrared; a third
-        # solver sides with the tables (test_lut_solver).
+        # From 0.4 on 6SV is the brighter one, up to 0.0045 in the red and near infrared, by its
+        # layers (test_layers_6sv); a third solver sides with the tables (test_lut_solver).
         limit = PATH_LIMITS.get(band, 2e-3) if run["aot550"] < 0.4 else 4.5e-3
         assert abs(error) < limit, run
         errors.append(error)
