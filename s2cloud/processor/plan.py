@@ -22,10 +22,10 @@ from s2cloud.model.schema import OVERVIEW, reflectance_path
 from s2cloud.processor import classification, quality, tasks
 from s2cloud.processor.band_input import BandInput
 from s2cloud.processor.inputs import (
-    cell_elevation,
     decoding_of,
     node_of,
     require_bands,
+    scene_input,
     snow_possible_of,
 )
 from s2cloud.processor.maps import detector_numbers, terrain_model
@@ -33,7 +33,7 @@ from s2cloud.processor.meteorology import Meteorology, meteorology
 from s2cloud.processor.neighbours import neighbour_of, with_neighbours
 from s2cloud.processor.relief import Relief, light_of, pixel_fields, smoothing_px, with_relief
 from s2cloud.processor.scene import Scene
-from s2cloud.processor.windows import Source, block_edges, map_blocks, whole
+from s2cloud.processor.windows import Source, block_edges, map_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
