@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numba as nb
 import numpy as np
-from scipy import ndimage
 
 from s2cloud.model.schema import Flag
 
@@ -54,7 +54,23 @@ def detector_edges(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     numpy.ndarray
         Shape (y, x).
     """
-    highest = ndimage.maximum_filter(numbers, 3)[1:-1, 1:-1]
-    # No detector is not another detector.
-    lowest = ndimage.minimum_filter(np.where(numbers == 0, np.uint8(255), numbers), 3)[1:-1, 1:-1]
-    return np.asarray(highest > lowest)
+    edges: npt.NDArray[np.bool_] = _mixed(numbers)
+    return edges
+
+
+@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _mixed(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Whether two detectors are among the 3 x 3 pixels; no detector is not another detector."""
+    height, width = numbers.shape[0] - 2, numbers.shape[1] - 2
+    out = np.empty((height, width), np.bool_)
+    for i in range(height):
+        line = out[i]
+        for j in range(width):
+            highest, lowest = np.uint8(0), np.uint8(255)
+            for k in range(3):
+                for m in range(3):
+                    number = numbers[i + k, j + m]
+                    highest = max(highest, number)
+                    lowest = min(lowest, np.uint8(255) if number == 0 else number)
+            line[j] = highest > lowest
+    return out

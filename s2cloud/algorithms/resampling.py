@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "any_saturated",
+    "extremes",
     "interpolate_cells",
     "linear_by_cells",
     "mean_reflectance",
@@ -52,6 +53,26 @@ def mean_reflectance(
     out = np.empty((height, width), np.float32)
     step = np.float32(scale / (factor * factor))
     base = np.float32(offset)
+    nothing = np.float32(np.nan)
+    # Loops of known length become vector instructions.
+    if factor == 1:
+        for i in range(height):
+            line, to = counts[i], out[i]
+            for j in range(width):
+                value = line[j]
+                mean = np.float32(np.uint32(value)) * step + base
+                to[j] = nothing if (value == 0) | (value == 65535) else mean
+        return out
+    if factor == 2:
+        for i in range(height):
+            upper, lower, to = counts[2 * i], counts[2 * i + 1], out[i]
+            for j in range(width):
+                a, b, c, d = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
+                total = np.uint32(a) + np.uint32(b) + np.uint32(c) + np.uint32(d)
+                least, most = min(a, b, c, d), max(a, b, c, d)
+                mean = np.float32(np.uint32(total)) * step + base
+                to[j] = nothing if (least == 0) | (most == 65535) else mean
+        return out
     for i in range(height):
         for j in range(width):
             total = np.uint32(0)
@@ -61,24 +82,51 @@ def mean_reflectance(
                     value = counts[i * factor + k, j * factor + m]
                     total += np.uint32(value)
                     bad |= (value == 0) | (value == 65535)
-            out[i, j] = np.float32(np.nan) if bad else np.float32(total) * step + base
+            out[i, j] = nothing if bad else np.float32(total) * step + base
     return out
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def any_saturated(counts: npt.NDArray[np.uint16], factor: int) -> npt.NDArray[np.bool_]:
     """Whether any of ``factor`` x ``factor`` pixels is saturated (65535), shape (y, x)."""
-    height = counts.shape[0] // factor
-    width = counts.shape[1] // factor
-    out = np.zeros((height, width), np.bool_)
-    for i in range(height * factor):
-        for j in range(width * factor):
-            if counts[i, j] == 65535:
-                out[i // factor, j // factor] = True
-    return out
+    saturated: npt.NDArray[np.bool_] = extremes(counts, factor)[1] == 65535
+    return saturated
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def extremes(
+    counts: npt.NDArray[np.uint16], factor: int
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    """Least and largest of ``factor`` x ``factor`` pixels, shape (y, x) each.
+
+    A least of 0 tells that one of them has no data, a largest of 65535 that one is saturated.
+    """
+    height = counts.shape[0] // factor
+    width = counts.shape[1] // factor
+    least = np.empty((height, width), np.uint16)
+    most = np.empty((height, width), np.uint16)
+    for i in range(height):
+        low, high = least[i], most[i]
+        if factor == 2:
+            upper, lower = counts[2 * i], counts[2 * i + 1]
+            for j in range(width):
+                a, b, c, d = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
+                low[j] = min(a, b, c, d)
+                high[j] = max(a, b, c, d)
+            continue
+        for j in range(width):
+            low[j] = high[j] = counts[i * factor, j * factor]
+        for k in range(factor):
+            line = counts[i * factor + k]
+            for m in range(factor):
+                for j in range(width):
+                    value = line[j * factor + m]
+                    low[j] = min(low[j], value)
+                    high[j] = max(high[j], value)
+    return least, most
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def upsample(
     values: npt.NDArray[np.float32],
     factor: int,
@@ -111,33 +159,40 @@ def upsample(
     out = np.empty((height, width), np.float32)
     last_row = values.shape[0] - 1
     last_col = values.shape[1] - 1
+    one, nothing = np.float32(1.0), np.float32(0.0)
+    left = np.empty(width, np.int64)
+    right = np.empty(width, np.int64)
+    under = np.empty(width, np.int64)
+    weight = np.empty(width, np.float32)
+    for j in range(width):
+        x = (origin[1] + j + 0.5) / factor - 0.5
+        x0 = math.floor(x)
+        weight[j] = np.float32(x - x0)
+        left[j] = min(max(x0 - start[1], 0), last_col)
+        right[j] = min(max(x0 + 1 - start[1], 0), last_col)
+        under[j] = min(max((origin[1] + j) // factor - start[1], 0), last_col)
     for i in range(height):
         y = (origin[0] + i + 0.5) / factor - 0.5
         y0 = math.floor(y)
         fy = np.float32(y - y0)
-        r0 = min(max(y0 - start[0], 0), last_row)
-        r1 = min(max(y0 + 1 - start[0], 0), last_row)
-        below_row = min(max((origin[0] + i) // factor - start[0], 0), last_row)
+        upper = values[min(max(y0 - start[0], 0), last_row)]
+        lower = values[min(max(y0 + 1 - start[0], 0), last_row)]
+        middle = values[min(max((origin[0] + i) // factor - start[0], 0), last_row)]
+        line = out[i]
         for j in range(width):
-            x = (origin[1] + j + 0.5) / factor - 0.5
-            x0 = math.floor(x)
-            fx = np.float32(x - x0)
-            c0 = min(max(x0 - start[1], 0), last_col)
-            c1 = min(max(x0 + 1 - start[1], 0), last_col)
-            below = values[below_row, min(max((origin[1] + j) // factor - start[1], 0), last_col)]
-            if np.isnan(below):
-                out[i, j] = below
-                continue
-            total = np.float32(0.0)
-            weight = np.float32(0.0)
-            one = np.float32(1.0)
-            for row, wy in ((r0, one - fy), (r1, fy)):
-                for col, wx in ((c0, one - fx), (c1, fx)):
-                    value = values[row, col]
-                    if not np.isnan(value):
-                        total += wy * wx * value
-                        weight += wy * wx
-            out[i, j] = total / weight
+            fx = weight[j]
+            a, b, c, d = upper[left[j]], upper[right[j]], lower[left[j]], lower[right[j]]
+            wa, wb, wc, wd = (one - fy) * (one - fx), (one - fy) * fx, fy * (one - fx), fy * fx
+            total = nothing if np.isnan(a) else wa * a
+            total += nothing if np.isnan(b) else wb * b
+            total += nothing if np.isnan(c) else wc * c
+            total += nothing if np.isnan(d) else wd * d
+            share = nothing if np.isnan(a) else wa
+            share += nothing if np.isnan(b) else wb
+            share += nothing if np.isnan(c) else wc
+            share += nothing if np.isnan(d) else wd
+            below = middle[under[j]]
+            line[j] = below if np.isnan(below) else total / share
     return out
 
 
@@ -227,6 +282,7 @@ def linear_by_cells(
     weight = np.empty(width, np.float32)
     for j in range(width):
         left[j], right[j], weight[j] = _position(origin[1] + j, ratio, cols)
+    edges = runs_of(left)
     a = np.empty(cols, np.float32)
     b = np.empty(cols, np.float32)
     for i in range(height):
@@ -234,10 +290,29 @@ def linear_by_cells(
         for k in range(cols):
             a[k] = slope[top, k] + fy * (slope[bottom, k] - slope[top, k])
             b[k] = intercept[top, k] + fy * (intercept[bottom, k] - intercept[top, k])
-        for j in range(width):
-            k, m, w = left[j], right[j], weight[j]
-            out[i, j] = values[i, j] * (a[k] + w * (a[m] - a[k])) - (b[k] + w * (b[m] - b[k]))
+        source, line = values[i], out[i]
+        for n in range(edges.size - 1):
+            # Between two centres all pixels have the same cells: a loop without look-ups.
+            first, last = edges[n], edges[n + 1]
+            k, m = left[first], right[first]
+            a0, da, b0, db = a[k], a[m] - a[k], b[k], b[m] - b[k]
+            for j in range(first, last):
+                w = weight[j]
+                line[j] = source[j] * (a0 + w * da) - (b0 + w * db)
     return out
+
+
+@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def runs_of(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where equal neighbours begin and end: the first of each run, and the size at the end."""
+    edges = np.empty(numbers.size + 1, np.int64)
+    count = 0
+    for j in range(numbers.size):
+        if j == 0 or numbers[j] != numbers[j - 1]:
+            edges[count] = j
+            count += 1
+    edges[count] = numbers.size
+    return edges[: count + 1]
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

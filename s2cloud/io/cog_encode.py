@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import imagecodecs
 import numpy as np
 import rasterio.errors
 
 from s2cloud.io.cog_file import TILE, Level, template_tags, write_levels
-from s2cloud.io.cog_overviews import halved
+from s2cloud.io.cog_pixels import cut_tile, halved
 from s2cloud.model.errors import CapacityError, InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from s2cloud.io.cog_overviews import Resampling
+    from s2cloud.io.cog_pixels import Resampling
     from s2cloud.model.grid import Grid
 
     Pixels = npt.NDArray[Any]
@@ -127,10 +127,13 @@ def _levels(
     tiles: list[bytes] = []
     reduced = []
     further = max(grid.shape) > TILE
+    # One buffer for all strips: fresh memory costs more than filling it.
+    strip = np.empty((min(_STRIP, grid.height), grid.width, len(planes)), profile.dtype)
     for top in range(0, grid.height, _STRIP):
         stop = min(top + _STRIP, grid.height)
-        parts = [_strip(plane, top, stop, grid.width) for plane in planes]
-        image = np.stack([convert(p) if convert else p for p in parts], axis=-1)
+        image = strip[: stop - top]
+        for band, plane in enumerate(planes):
+            _fill(image[..., band], plane, top, convert)
         tiles += _encoded(image, profile)
         if further:
             reduced.append(halved(image, profile.nodata, profile.overviews))
@@ -148,9 +151,14 @@ def _level(image: Pixels, profile: CogProfile) -> Level:
     return Level(image.shape[0], image.shape[1], list(_encoded(image, profile)))
 
 
-def _strip(plane: Sequence[Sequence[Pixels]], top: int, stop: int, width: int) -> Pixels:
-    """Some rows of a band put together from its blocks."""
-    out = np.empty((stop - top, width), dtype=plane[0][0].dtype)
+def _fill(
+    out: Pixels,
+    plane: Sequence[Sequence[Pixels]],
+    top: int,
+    convert: Callable[[Pixels], Pixels] | None,
+) -> None:
+    """Put the blocks of a band together in a strip of its rows."""
+    stop = top + out.shape[0]
     first = 0
     for blocks in plane:
         last = first + blocks[0].shape[0]
@@ -159,26 +167,21 @@ def _strip(plane: Sequence[Sequence[Pixels]], top: int, stop: int, width: int) -
             left = 0
             for block in blocks:
                 right = left + block.shape[1]
-                out[low - top : high - top, left:right] = block[low - first : high - first]
+                part = block[low - first : high - first]
+                out[low - top : high - top, left:right] = convert(part) if convert else part
                 left = right
         first = last
-    return out
 
 
 def _encoded(image: Pixels, profile: CogProfile) -> Iterator[bytes]:
     """Compressed tiles of an image in reading order, those at its edges filled up."""
     height, width = image.shape[:2]
+    tile = np.empty((TILE, TILE, image.shape[2]), image.dtype)
+    plain = cast("Any", tile.reshape(-1).view(np.uint8))  # the stub knows bytes only
     for row in range(0, height, TILE):
         for col in range(0, width, TILE):
-            tile = image[row : row + TILE, col : col + TILE]
-            missing = (TILE - tile.shape[0], TILE - tile.shape[1])
-            if any(missing):
-                # Repeated pixels cost next to nothing when differences are stored.
-                tile = np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-            tile = np.ascontiguousarray(tile)
-            if profile.predictor:
-                tile = imagecodecs.delta_encode(tile, axis=1)
-            yield bytes(imagecodecs.zstd_encode(tile.tobytes(), level=_LEVEL))
+            cut_tile(image, row, col, tile, differences=profile.predictor)
+            yield bytes(imagecodecs.zstd_encode(plain, level=_LEVEL))
 
 
 @contextlib.contextmanager

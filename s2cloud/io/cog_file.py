@@ -1,7 +1,7 @@
 """The bytes of a cloud-optimised GeoTIFF: directories first, then tiles from coarse to fine.
 
 GDAL's COG driver compresses everything twice and computes overviews at a quarter of the speed of
-`cog_overviews`: together a quarter of the cost of a whole tile. Here GDAL writes a file of one
+`cog_pixels`: together a quarter of the cost of a whole tile. Here GDAL writes a file of one
 pixel block with the georeference and the metadata, whose tags are taken over as they are, so that
 no meaning is coded by hand; only the layout of the file is ours.
 

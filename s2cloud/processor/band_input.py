@@ -72,10 +72,26 @@ class BandInput:
         if self.up == 1:
             flags: npt.NDArray[np.bool_] = resampling.any_saturated(counts, self.down)
             return flags
-        rows = _coarse_index(block.row, block.height, self)
-        cols = _coarse_index(block.col, block.width, self)
         coarse = resampling.any_saturated(counts, 1)
-        return np.asarray(coarse[np.ix_(rows, cols)])
+        return np.asarray(coarse[self._below(block)])
+
+    def extremes(self, block: Block, counts: Counts) -> tuple[Counts, Counts]:
+        """Least and largest count below each pixel of the block with its halo.
+
+        0 is no-data, 65535 saturated; coarser bands give the pixel that lies below.
+        """
+        if self.up == 1:
+            found: tuple[Counts, Counts] = resampling.extremes(counts, self.down)
+            return found
+        below = counts[self._below(block)]
+        return below, below
+
+    def _below(self, block: Block) -> tuple[npt.NDArray[np.int64], ...]:
+        """Index into the coarser source of each pixel of the block with its halo."""
+        return np.ix_(
+            _coarse_index(block.row, block.height, self),
+            _coarse_index(block.col, block.width, self),
+        )
 
 
 def _coarse_index(first: int, size: int, band: BandInput) -> npt.NDArray[np.int64]:

@@ -374,14 +374,17 @@ def pixels_of(
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Reflectance of all bands, and where any is saturated, with the halo of the block."""
     pairs = list(zip(spec.bands, counts, strict=True))
-    toa = np.stack([band.reflectance(block, values) for band, values in pairs])
-    saturated = np.zeros(toa.shape[1:], dtype=bool)
-    for band, values in pairs:
+    shape = (block.height + 2 * spec.halo, block.width + 2 * spec.halo)
+    # Fifty megabytes of fresh memory cost more than filling them: one array, and no copy of it.
+    toa = np.empty((len(pairs), *shape), np.float32)
+    saturated = np.zeros(shape, dtype=bool)
+    for plane, (band, values) in zip(toa, pairs, strict=True):
+        plane[:] = band.reflectance(block, values)
         saturated |= band.saturated(block, values)
-    return above_vapour(spec.given, toa), saturated
+    return above_vapour(spec.given, toa, in_place=True), saturated
 
 
-def above_vapour(given: SceneInput, toa: Floats) -> Floats:
+def above_vapour(given: SceneInput, toa: Floats, *, in_place: bool = False) -> Floats:
     """Pixels whose B10 holds no light of the ground, as far as the column forecast tells.
 
     In dry air B10 sees the ground: at 7 kg m-2 two to three per cent of it, more than the 0.012
@@ -394,6 +397,8 @@ def above_vapour(given: SceneInput, toa: Floats) -> Floats:
         Sensor, sun, meteorology, options.
     toa
         TOA reflectance of all bands. [1], shape (13, y, x)
+    in_place
+        Whether `toa` itself may get another B10.
 
     Returns
     -------
@@ -407,7 +412,7 @@ def above_vapour(given: SceneInput, toa: Floats) -> Floats:
     if leak < _LEAST_LEAK:
         return toa
     ground = np.float32(leak / 2) * (toa[BAND_INDEX["b8a"]] + toa[BAND_INDEX["b11"]])
-    out = toa.copy()
+    out = toa if in_place else toa.copy()
     out[BAND_INDEX["b10"]] = np.maximum(toa[BAND_INDEX["b10"]] - ground, np.float32(1e-4))
     return out
 

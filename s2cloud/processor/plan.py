@@ -33,7 +33,7 @@ from s2cloud.processor.meteorology import Meteorology, meteorology
 from s2cloud.processor.neighbours import neighbour_of, with_neighbours
 from s2cloud.processor.relief import Relief, light_of, pixel_fields, smoothing_px, with_relief
 from s2cloud.processor.scene import Scene
-from s2cloud.processor.windows import Source, block_edges, map_blocks
+from s2cloud.processor.windows import Source, block_edges, map_blocks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,13 +133,18 @@ class Plan:
     # -- scene stage ----------------------------------------------------------------------------
 
     @cached_property
+    def seen(self) -> dict[str, Any]:
+        """Counts of the overview, one value per band."""
+        return {name: whole(self.overview[name].data) for name in BANDS}
+
+    @cached_property
     def relief(self) -> Any:
         """Relief of the tile, None without a terrain model."""
         if self.terrain is None:
             return None
         return dask.delayed(Relief.of, pure=True)(
             self.given,
-            self.terrain.wide,
+            whole(self.terrain.wide),
             self.terrain.corner,
             by_pixel=self.terrain.fine is not None,
         )
@@ -158,7 +163,7 @@ class Plan:
     @cached_property
     def scene(self) -> Any:
         """The one barrier of the graph."""
-        overviews = [self.overview[name].data for name in BANDS]
+        overviews = [self.seen[name] for name in BANDS]
         return dask.delayed(Scene.retrieve, pure=True)(
             self.scene_input, *overviews, classified=self.classified
         )
@@ -171,7 +176,7 @@ class Plan:
             name: make(
                 self.scene,
                 name,
-                self.overview[name].data,
+                self.seen[name],
                 by_detector=self.detectors(name, self.home[name]) is not None,
             )
             for name in BANDS
@@ -182,11 +187,7 @@ class Plan:
     def spreads(self) -> dict[str, Any]:
         """Terms of the uncertainty of each band on the cells."""
         make = dask.delayed(quality.uncertainty_of_cells, pure=True)
-        return {
-            name: make(self.scene, name, self.overview[name].data)
-            for name in BANDS
-            if name != "b10"
-        }
+        return {name: make(self.scene, name, self.seen[name]) for name in BANDS if name != "b10"}
 
     @cached_property
     def snow_possible(self) -> bool:
@@ -197,14 +198,15 @@ class Plan:
     def classified(self) -> Any:
         """Scene stage of the classification: what blocks need, and classes of the overview."""
         grid = self.given.grid
+        maps = classification.maps_of(self.l1c, 60, grid)
         terrain = {}
         if self.terrain is not None:
-            terrain = {"elevation": self.terrain.wide, "corner": self.terrain.corner}
+            terrain = {"elevation": whole(self.terrain.wide), "corner": self.terrain.corner}
         return dask.delayed(classification.classify_counts, pure=True, nout=2)(
             self.scene_input,
-            [self.overview[name].data for name in BANDS],
-            maps=classification.maps_of(self.l1c, 60, grid),
-            detectors=detector_numbers(self.l1c, "b08", grid, 1),
+            [self.seen[name] for name in BANDS],
+            maps={name: whole(found) for name, found in maps.items()},
+            detectors=whole(detector_numbers(self.l1c, "b08", grid, 1)),
             snow_possible=self.snow_possible,
             **terrain,
         )
@@ -219,15 +221,15 @@ class Plan:
         layer = self.work
         (height, width), px = layer.grid.shape, layer.overview_px
         grid = self.given.grid
-        whole = da.from_delayed(
+        light = da.from_delayed(
             dask.delayed(light_of, pure=True)(
-                self.scene_input, self.terrain.wide, self.terrain.corner
+                self.scene_input, whole(self.terrain.wide), self.terrain.corner
             ),
             shape=(2, *grid.shape),
             dtype=np.uint8,
         )
         row, col = (at // px for at in layer.offset)
-        seen = whole[:, row : row - (-height // px), col : col - (-width // px)]
+        seen = light[:, row : row - (-height // px), col : col - (-width // px)]
         halo = 1 + smoothing_px(self.config.terrain, layer.grid.pixel_size)
         return self.map(
             "slopes",

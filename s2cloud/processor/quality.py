@@ -8,7 +8,7 @@ import numpy as np
 
 from s2cloud.algorithms import flags, geometry, illumination, resampling, surface, uncertainty
 from s2cloud.model.bands import BAND_INDEX, BAND_INFO, BANDS, SENSORS
-from s2cloud.model.schema import NODATA, Flag
+from s2cloud.model.schema import NODATA, SATURATED, Flag
 from s2cloud.processor.optics import CellOptics, cell_means, decoded, thinning
 from s2cloud.processor.relief import limits, mean_sun
 from s2cloud.processor.surroundings import surroundings
@@ -89,8 +89,9 @@ def flags_of_block(
     saturated = np.zeros(shape, dtype=bool)
     valid = np.ones(shape, dtype=bool)
     for band, values in zip(bands, counts, strict=True):
-        saturated |= band.saturated(block, values)
-        valid &= _has_data(band, block, values)
+        least, most = band.extremes(block, values)
+        saturated |= most == SATURATED
+        valid &= least != NODATA
     rows, cols = (
         _below(block.row, block.height, overview_px),
         _below(block.col, block.width, overview_px),
@@ -125,17 +126,6 @@ def flags_of_block(
 def _below(start: int, size: int, px: int) -> npt.NDArray[np.intp]:
     """Overview pixels below the pixels of a block, counted from the first of them."""
     return (start % px + np.arange(size)) // px
-
-
-def _has_data(band: BandInput, block: Block, counts: Counts) -> npt.NDArray[np.bool_]:
-    if band.up > 1:
-        rows = (np.arange(block.row, block.row + block.height) // band.up) - block.row // band.up
-        cols = (np.arange(block.col, block.col + block.width) // band.up) - block.col // band.up
-        halo = band.source_halo
-        return np.asarray(counts[np.ix_(rows + halo, cols + halo)] != NODATA)
-    full = counts != NODATA
-    square = full.reshape(block.height, band.down, block.width, band.down)
-    return np.asarray(square.all(axis=(1, 3)))
 
 
 def uncertainty_of_cells(scene: Scene, band: str, overview: Counts) -> Floats:

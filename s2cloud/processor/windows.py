@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Block", "Source", "block_edges", "map_blocks"]
+__all__ = ["Block", "Source", "block_edges", "map_blocks", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,17 @@ def block_edges(size: int, offset: int, block: int) -> tuple[int, ...]:
         position = edges[-1] + offset
         edges.append(min(size, (position // block + 1) * block - offset))
     return tuple(b - a for a, b in pairwise(edges))
+
+
+def whole(array: Any) -> Any:
+    """A small array as one value for ``dask.delayed``; what is in memory stays as it is.
+
+    Given an array itself, dask would copy the tasks that make it under other names, and they
+    would run once for each of its users.
+    """
+    if not isinstance(array, da.Array):
+        return array
+    return array.rechunk(-1).to_delayed(optimize_graph=False).item()
 
 
 def map_blocks(  # noqa: PLR0913 - one call places a stage in the graph
