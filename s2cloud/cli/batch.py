@@ -35,6 +35,8 @@ __all__ = ["batch"]
 
 #: Exit code if some products failed and the others are there.
 SOME_FAILED: Final = 6
+#: Exit code if the batch was told to stop before its end, as for SIGTERM.
+STOPPED: Final = 143
 _MINUTE: Final = 60.0
 
 
@@ -65,6 +67,8 @@ _MINUTE: Final = 60.0
               help="Time for running products to end once told to stop.")  # fmt: skip
 @click.option("--run-file", metavar="FILE", help="Read if it is there, kept up to date.")
 @click.option("--metrics", metavar="[HOST:]PORT", help="Serve Prometheus metrics here.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text",
+              show_default=True, help="Of what -v tells on stderr.")  # fmt: skip
 @click.option("--report", metavar="FILE", help="Write dask's performance report, HTML.")
 @click.option("--overwrite", is_flag=True, help="Replace products that are already there.")
 @with_storage_options(destination=True)
@@ -80,20 +84,31 @@ def batch(**given: Any) -> int:
     from s2cloud.scheduling.cluster import cluster  # noqa: PLC0415  # keep --help fast
     from s2cloud.scheduling.observe import observed  # noqa: PLC0415
     from s2cloud.scheduling.submit import carry_out  # noqa: PLC0415
+    from s2cloud.scheduling.tracing import traced  # noqa: PLC0415
 
-    with _Screen() as screen, observed(given["metrics"]) as metrics:
+    if given["log_format"] == "json":
+        console.log_as_json()
+    with (
+        contextlib.ExitStack() as stack,
+        _Screen() as screen,
+        observed(given["metrics"]) as metrics,
+    ):
 
         def on_event(event: Event | None, now: Snapshot) -> None:
             screen(event, now)
             metrics(event, now)
 
-        made = _batch(given, on_event)
+        made = _batch(given, stack.enter_context(traced(on_event)))
         with _stops(made):
             result = carry_out(
                 made,
                 lambda: _reported(cluster(**cluster_arguments(given)), given["report"]),
             )
     _tell(result, as_json=given["as_json"])
+    if result.stopped:
+        left = sum(not entry.ended for entry in result.entries)
+        console.say(f"stopped; {left} products are left for the next start of the same command")
+        return STOPPED
     return SOME_FAILED if result.failed else 0
 
 

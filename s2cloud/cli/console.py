@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from s2cloud.scheduling.progress import OnProgress
 
-__all__ = ["console", "progress_bar", "say", "say_error", "set_up_logging"]
+__all__ = ["console", "log_as_json", "progress_bar", "say", "say_error", "set_up_logging"]
 
 #: Where there is no terminal, a line is written for every so many percent, and not more often
 #: than every so many seconds.
@@ -69,6 +69,21 @@ def set_up_logging(verbose: int) -> None:
     root.addHandler(handler)
     logging.getLogger("s2cloud").setLevel(level)
     logging.captureWarnings(capture=True)
+
+
+def log_as_json() -> None:
+    """Have log records written as JSON from now on, one object per line."""
+    from s2cloud.scheduling.logs import JsonFormatter  # noqa: PLC0415  # keep --help fast
+
+    root = logging.getLogger()
+    handler = logging.StreamHandler()
+    handler.name = _HANDLER
+    handler.setFormatter(JsonFormatter())
+    for old in [each for each in root.handlers if each.name == _HANDLER]:
+        for each in old.filters:
+            handler.addFilter(each)
+        root.removeHandler(old)
+    root.addHandler(handler)
 
 
 class _Ours(logging.Filter):

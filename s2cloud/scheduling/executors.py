@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 OnEnd = "Callable[[Any, BaseException | None], None]"
 #: Most products whose coordinators share this process.
 _COORDINATORS: Final = 64
+#: A cluster is gone if its scheduler has been out of reach for so long, [s]
+PATIENCE_S: Final = 10.0
+#: or has not answered for so long. [s]
+SLOW_S: Final = 120.0
 
 
 class Executor(Protocol):
@@ -121,17 +126,25 @@ class _Cluster:
         self._futures: dict[int, Any] = {}
         self._lock = threading.Lock()
         self._count = 0
+        self._last = ClusterFacts((), {})
+        self._answered = time.monotonic()
 
     def facts(self) -> ClusterFacts:
         try:
-            return facts_of(self._client)
+            self._last = facts_of(self._client)
+            self._answered = time.monotonic()
         except Exception as error:
+            # A scheduler under load may be slow, and a network short of breath.
+            patience = SLOW_S if self._client.status == "running" else PATIENCE_S
+            if time.monotonic() - self._answered < patience:
+                return self._last
             raise UnavailableError(
                 "the cluster is gone",
-                where=str(getattr(self._client, "_start_arg", "") or "scheduler"),
+                where=str(self._client),
                 found=f"{type(error).__name__}: {error}"[:200],
                 fix="start it again with the same run file; what is committed stays",
             ) from error
+        return self._last
 
     def call(self, function: Callable[[Job], Any], job: Job, on_end: Any) -> None:
         future = self._client.submit(
@@ -158,9 +171,9 @@ class _Cluster:
     def abandon(self) -> None:
         with self._lock:
             futures, self._futures = list(self._futures.values()), {}
-        for future in futures:
+        if futures and self._client.status == "running":
             with contextlib.suppress(Exception):
-                future.cancel()
+                self._client.cancel(futures, force=True)
 
     def _homes(self, admission: Admission) -> tuple[str, ...]:
         """Empty if it is all workers: dask then queues what need not lie around decoded."""
@@ -180,6 +193,8 @@ class _Cluster:
         def ended(done: Any) -> None:
             with self._lock:
                 self._futures.pop(mark, None)
+            if self._client.status != "running":
+                return  # not this product's fault; the loss of the cluster is told by `facts`
             try:
                 result = done.result(timeout=30)
             except BaseException as error:  # noqa: BLE001  # cancelled futures raise oddly

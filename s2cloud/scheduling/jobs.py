@@ -71,6 +71,9 @@ class Job:
         are not shown and are not part of the job's identity.
     overwrite
         Whether to replace a product that is already there.
+    neighbours
+        Paths or URLs of the L1C products of neighbouring tiles of the same overpass, reached with
+        `source_options`; see `s2cloud.process`.
     """
 
     source: str
@@ -88,6 +91,7 @@ class Job:
     destination_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     auxiliary_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     overwrite: bool = False
+    neighbours: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -104,6 +108,8 @@ class Job:
             "config": self.config.digest,
             "version": VERSION,
         }
+        if self.neighbours:
+            what["neighbours"] = sorted(map(public_url, self.neighbours))
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
@@ -166,7 +172,8 @@ def _run(
         storage_options=dict(job.source_options),
     )
     aux = open_aux(l1c, job.config, storage_options=job.auxiliary_options)
-    l2a = cut_to_region(process(l1c, aux, config=job.config), l1c)
+    near = [open_l1c(uri, storage_options=dict(job.source_options)) for uri in job.neighbours]
+    l2a = cut_to_region(process(l1c, aux, neighbours=near, config=job.config), l1c)
     if job.bands is not None or job.resolution is not None or job.mask:
         l2a = select(
             l2a,

@@ -42,6 +42,8 @@ PRODUCT: Final = "s2cloud_product"
 _NAME: Final = "s2cloud-ledger"
 #: Longest time that running tasks of a failed product are waited for. [s]
 _SETTLE_S: Final = 60.0
+#: Longest wait for an answer of the scheduler. [s]
+_ANSWER_S: Final = 30.0
 
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("s2cloud_product", default="")
 
@@ -170,11 +172,20 @@ def facts_of(client: Client) -> ClusterFacts:
     client
         Client of the cluster.
     """
-    found: ClusterFacts | None = client.run_on_scheduler(_read)
+    found = _asked(client)
     if found is None:
         client.register_plugin(Ledger(), name=_NAME)
-        found = client.run_on_scheduler(_read)
+        found = _asked(client)
     return found or ClusterFacts((), {})
+
+
+def _asked(client: Client) -> ClusterFacts | None:
+    if client.status != "running":
+        raise ConnectionError(f"client is {client.status}")
+    # Not by run_on_scheduler, which waits minutes for a scheduler that is gone.
+    ask = client._run_on_scheduler  # noqa: SLF001
+    found: ClusterFacts | None = client.sync(ask, _read, callback_timeout=_ANSWER_S)
+    return found
 
 
 def _read(dask_scheduler: Any = None) -> ClusterFacts | None:

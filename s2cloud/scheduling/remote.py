@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 FIRST_WORKER_S: Final = 900.0
 #: Longest wait for a scheduler that is said to run already.
 CONNECT_S: Final = 30.0
+#: Longest wait for a scheduler to take note that we leave.
+CLOSE_S: Final = 3.0
 #: Makes a worker hand over its data and its tasks when it is told to go.
 _DRAIN: Final = "s2cloud.scheduling.drain"
 _IMAGE: Final = "s2cloud"
@@ -87,7 +89,7 @@ def _address(stack: contextlib.ExitStack, address: str, options: dict[str, Any])
     security = Security(**options, require_encryption=True) if options else None
     before = dask.config.get("scheduler", None)
     try:
-        return stack.enter_context(Client(address, timeout=CONNECT_S, security=security))
+        client = Client(address, timeout=CONNECT_S, security=security)
     except (OSError, TimeoutError) as error:
         # A client that could not start stays the default, and threads would ask for it.
         dask.config.set(scheduler=before)
@@ -105,6 +107,9 @@ def _address(stack: contextlib.ExitStack, address: str, options: dict[str, Any])
             expected="tcp://HOST:PORT",
             found=str(error),
         ) from error
+    # Closed in little time: the scheduler may be what was lost.
+    stack.callback(client.close, timeout=CLOSE_S)
+    return client
 
 
 def slurm_arguments(wish: Wish) -> dict[str, Any]:

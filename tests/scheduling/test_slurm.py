@@ -36,7 +36,7 @@ def test_a_batch_through_the_queue_survives_a_cancelled_job(queue, tmp_path):
     for tile in ("32TQM", "32TQL"):
         simulate_l1c(tmp_path / "l1c", size=96, tile=tile)
     sources = list(sources_of(f"{tmp_path}/l1c/"))
-    cancelled = []
+    cancelled: list[str] = []
 
     def on_event(event, now):
         if not cancelled and any(done > 10 for done, _ in now.tasks.values()):
