@@ -29,6 +29,8 @@ AOT_NODES: Final = np.array(
 )
 #: Distance within which cloud spoils a dark pixel (ATBD: box mean of the 0/255 mask above 5). [m]
 CLOUD_REACH_M: Final = 1000.0
+#: Overview pixels around snow that may hold some.
+SNOW_REACH: Final = 3
 #: Share of the clear land that must lie beyond that distance; otherwise it is not kept.
 LEAST_APART: Final = 0.1
 #: Clear pixels looked at; more of them would tell nothing new.
@@ -87,6 +89,8 @@ class Pixels:
     ) -> Pixels:
         """Every n-th pixel of the clear land far from clouds; near them if there is too little."""
         usable = land & np.isfinite(toa).all(axis=0)
+        # Snow between plants is white in the visible and dark beyond: haze to every relation.
+        usable &= ~ndimage.binary_dilation(scl == SCL.SNOW_ICE, iterations=SNOW_REACH)
         apart = usable & ~beside_clouds(scl, given.grid.pixel_size)
         if apart.sum() >= LEAST_APART * usable.sum():
             usable = apart

@@ -21,21 +21,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["AEROSOL_SHARES", "NODES", "TCO3_PER_DU", "Field", "encode"]
+__all__ = ["NODES", "TCO3_PER_DU", "Field", "encode"]
 
 #: Nodes along one side.
 NODES: Final = 9
 #: Column mass of one Dobson unit of ozone. [kg m-2]
 TCO3_PER_DU: Final = 2.1415e-5
-#: Shares of the optical thickness at 550 nm that the forecast gives to its species.
-AEROSOL_SHARES: Final[dict[str, float]] = {
-    "bcaod550": 0.06,
-    "duaod550": 0.12,
-    "omaod550": 0.42,
-    "ssaod550": 0.08,
-    "suaod550": 0.32,
-}
-
 #: Parameter table, number and type of level by short name.
 _PARAMETERS: Final[dict[str, tuple[int, int, str]]] = {
     "tcwv": (128, 137, "sfc"),

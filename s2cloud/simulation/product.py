@@ -169,9 +169,9 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
     Notes
     -----
     The forecasts in ``AUX_DATA`` are wrong on purpose: aerosol by ``1.15 aot550 + 0.01`` without
-    its gradient, water vapour by a factor of 1.05; ozone, sea-level pressure and elevation are
-    right. A full tile takes 290 CPU seconds, most of them in the JPEG 2000 coder, and 5 GB;
-    2196 pixels take 14 seconds.
+    its gradient and its species by factors, water vapour by a factor of 1.05; ozone, sea-level
+    pressure and elevation are right. A full tile takes 290 CPU seconds, most of them in the JPEG
+    2000 coder, and 5 GB; 2196 pixels take 14 seconds.
 
     Examples
     --------
@@ -251,7 +251,8 @@ def simulate_l1c(  # noqa: PLR0913 -- one keyword per property of the product
     truth.finish()
     means = (float(np.mean(a, dtype=np.float64)) for a in (*columns, ground))
     aot_mean, tcwv_mean, height = means
-    for name, data in forecasts(product, grid, aot_mean, tcwv_mean, tco3, height).items():
+    told = forecasts(product, grid, model, aot_mean, tcwv_mean, tco3, height)
+    for name, data in told.items():
         writer.write(f"GRANULE/{product.granule}/AUX_DATA/{name}", data)
     metadata = tile_metadata(product, grid, viewing, sza, shares)
     writer.write(f"GRANULE/{product.granule}/MTD_TL.xml", metadata)

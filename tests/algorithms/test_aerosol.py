@@ -181,7 +181,7 @@ def test_nothing_is_negative():
 
 
 def test_vegetation_is_leafy_and_green_and_the_dense_of_it_dark():
-    b05 = np.array([0.10, 0.10, 0.30, 0.10, 0.08, 0.10], np.float32)
+    b05 = np.array([0.10, 0.10, 0.30, 0.10, 0.08, 0.09], np.float32)
     b8a = np.array([0.35, 0.35, 0.35, 0.10, 0.30, 0.50], np.float32)
     b12 = np.array([0.10, 0.20, 0.10, 0.02, 0.04, 0.04], np.float32)
     green, dark = vegetation(b05, b8a, b12)

@@ -24,6 +24,7 @@ from s2cloud.processor.meteorology import (
     climatological_ozone,
     meteorology,
 )
+from s2cloud.processor.mixture import MIXTURE_METHODS
 from s2cloud.processor.optics import SceneInput, pressure_of
 from s2cloud.processor.retrieval import VapourResult, vapour_field
 
@@ -37,16 +38,18 @@ GRASS[0] = -GREEN.intercept - sum(
     for band, weight in zip(GREEN.bands[1:], GREEN.weights[1:], strict=True)
 )
 SOIL = (0.08, 0.10, 0.13, 0.16, 0.19, 0.21, 0.23, 0.24, 0.25, 0.267, 0.3, 0.32, 0.27)
+LAKE = (0.03, 0.03, 0.03, 0.015, 0.01, 0.008, 0.008, 0.007, 0.006, 0.006, 0.005, 0.004, 0.004)
 
 
-def scene(aot, *, cams=float("nan"), vegetation=0.45, config=None, n=100):
-    """Patches of 240 m of grass and soil under a known sky, without noise."""
+def scene(aot, *, cams=float("nan"), vegetation=0.45, config=None, n=100, model=None, lakes=0.0):
+    """Patches of 240 m of grass, soil and water under a known sky, without noise."""
     rng = np.random.default_rng(4)
     green = np.kron(rng.random((n // 4, n // 4)) < vegetation, np.ones((4, 4), bool))
+    wet = np.kron(rng.random((n // 4, n // 4)) < lakes, np.ones((4, 4), bool))
     toa = []
     for index, band in enumerate(BANDS):
-        boa = np.where(green, GRASS[index], SOIL[index])
-        optics = lut.load("S2A").evaluate(
+        boa = np.where(wet, LAKE[index], np.where(green, GRASS[index], SOIL[index]))
+        optics = lut.load("S2A", model or "continental").evaluate(
             band, sza=SZA, vza=VZA, raa=RAA, aot550=aot, pressure=1013.25
         )
         gas = gases.transmittance("S2A", band, airmass=airmass(SZA, VZA), tcwv=TCWV, tco3=320.0)
@@ -66,6 +69,7 @@ def scene(aot, *, cams=float("nan"), vegetation=0.45, config=None, n=100):
         config or ProcessorConfig(),
     )
     scl = np.where(green, SCL.VEGETATION, SCL.NOT_VEGETATED).astype(np.uint8)
+    scl[wet] = SCL.WATER
     return given, np.stack(toa).astype(np.float32), scl
 
 
@@ -124,6 +128,55 @@ def test_what_would_make_land_negative_is_not_believed(caplog):
     assert found.aot550.mean() < 0.6
     assert "would turn out negative" in caplog.text
     assert found.lowered > 0.2
+
+
+@pytest.mark.parametrize(("model", "coarse"), [("continental", 0.0), ("maritime", 1.0)])
+def test_water_tells_coarse_aerosol_from_fine(model, coarse):
+    given, toa, scl = scene(0.3, model=model, lakes=0.05)
+    found = aerosol_of(given, toa, scl)
+    assert found.shares.get("maritime", 0.0) == pytest.approx(coarse, abs=0.15)
+    assert found.mixture.water > 100
+    assert found.mixture.coarse_sigma < 0.2
+    assert found.aot550.mean() == pytest.approx(0.3, abs=0.06)
+
+
+def test_without_water_or_on_request_the_aerosol_stays_what_it_was():
+    found = aerosol_of(*scene(0.3, model="maritime"))
+    assert found.mixture.model == "continental"
+    assert MIXTURE_METHODS[found.mixture.method] == "configured"
+    fixed = ProcessorConfig(aerosol=AerosolConfig(model="continental"))
+    found = aerosol_of(*scene(0.3, model="maritime", lakes=0.05, config=fixed))
+    assert found.mixture.model == "continental"
+
+
+def test_what_else_the_aerosol_might_be_widens_its_uncertainty():
+    found = aerosol_of(*scene(0.3))
+    coarse, soot = found.alternatives
+    assert "maritime" in coarse.model
+    assert "urban" in soot.model
+    # Absorbing aerosol is darker, so that more of it is needed.
+    assert soot.change > 0.005
+    assert found.sigma.mean() > found.spread.mean()
+
+
+def test_dark_water_tells_the_aerosol_where_nothing_grows():
+    given, toa, scl = scene(0.3, vegetation=0.0, lakes=0.2)
+    found = aerosol_of(given, toa, scl)
+    assert AOT_METHODS[found.method] == "dark_water"
+    assert found.aot550.mean() == pytest.approx(0.3, abs=0.1)
+    assert 0.05 < found.sigma.mean() < given.config.aerosol.fallback_sigma
+
+
+def test_snow_among_plants_is_not_taken_for_haze():
+    given, toa, scl = scene(0.1)
+    white, scl = toa.copy(), scl.copy()
+    white[:, ::20, ::20] = 0.6
+    scl[::20, ::20] = SCL.SNOW_ICE
+    # What lies beside the snow holds some of it.
+    beside = np.zeros(scl.shape, bool)
+    beside[1::20, ::20] = True
+    white[:6, beside] += 0.1
+    assert abs(aerosol_of(given, white, scl).aot550.mean() - 0.1) < 0.03
 
 
 def test_clouds_keep_vegetation_at_a_distance_unless_they_are_everywhere():

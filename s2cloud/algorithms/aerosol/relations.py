@@ -74,6 +74,8 @@ WATER: Final = Relation(("b8a", "b11", "b12"), (1.0, 1.0, 1.0), -0.018, 0.3, 0.1
 #: reflectance of B8A and B12.
 GREEN_INDEX_B12, GREEN_INDEX_B05, GREEN_B8A, GREEN_B12 = 0.45, 0.30, 0.15, 0.01
 DARK_INDEX_B12, DARK_B8A, DARK_B12 = 0.60, 0.38, 0.05
+#: Snow among the plants brightens B05 and darkens B12. One in a hundred plants is below.
+SNOWLESS_B12 = 0.4
 
 
 def vegetation(b05: Floats, b8a: Floats, b12: Floats) -> tuple[Mask, Mask]:
@@ -95,6 +97,7 @@ def vegetation(b05: Floats, b8a: Floats, b12: Floats) -> tuple[Mask, Mask]:
             & (b12 > GREEN_B12)
             & ((b8a - b12) > GREEN_INDEX_B12 * (b8a + b12))
             & ((b8a - b05) > GREEN_INDEX_B05 * (b8a + b05))
+            & (b12 > SNOWLESS_B12 * b05)
         )
         dense = (b8a - b12) > DARK_INDEX_B12 * (b8a + b12)
         return green, green & dense & (b8a < DARK_B8A) & (b12 < DARK_B12)
