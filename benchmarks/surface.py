@@ -23,6 +23,10 @@ from s2cloud.algorithms import terrain
 from s2cloud.config import ProcessorConfig, TerrainConfig, UncertaintyConfig
 from s2cloud.processor import process
 
+#: The air above mountains gathers light from farther away than small scenes reach.
+MOUNTAIN_SIZE: Final = 1098
+#: Cosine of incidence below which a slope is weakly lit, and what is too bright there.
+WEAK: Final = 0.35
 BANDS: Final = ("b02", "b03", "b04", "b05", "b8a", "b11", "b12")
 NODES: Final = ("conditions/terrain/r20m", "conditions/terrain/r60m")
 
@@ -39,11 +43,15 @@ class Case:
 
 
 CASES: Final = (
+    Case("mountain", 0.15, "continental", 20.0, 21),
     Case("mountain", 0.15, "continental", 40.0, 11),
+    Case("mountain", 0.25, "continental", 50.0, 22),
     Case("mountain", 0.10, "continental", 58.0, 12),
+    Case("mountain", 0.05, "continental", 65.0, 23),
     Case("clear", 0.02, "continental", 35.0, 13),
     Case("clear", 0.08, "maritime", 45.0, 14),
     Case("clear", 0.30, "urban", 30.0, 15),
+    Case("clear", 0.60, "continental", 50.0, 19),
     Case("clear", 0.80, "continental", 40.0, 16),
     Case("vegetation", 0.20, "maritime", 55.0, 17),
     Case("vegetation", 0.40, "continental", 35.0, 18),
@@ -67,6 +75,7 @@ def surface_of(truth: xr.DataTree, band: str) -> npt.NDArray[Any]:
 
 def result(case: Case, folder: Path, size: int) -> dict[str, Any]:
     """Figures of one scene."""
+    size = max(size, MOUNTAIN_SIZE) if case.kind == "mountain" else size
     s2.simulate_l1c(
         folder, size=size, scene=case.kind, aot550=case.aot550, aerosol=case.aerosol,
         sza=case.sza, seed=case.seed,
@@ -111,7 +120,10 @@ def slopes(
     usable &= (nir - red) / np.maximum(nir + red, 1e-6) > 0.6
     hidden = masks["cloud"] | masks["shadow"] | masks["cirrus"] | masks["snow"]
     dark = masks["terrain_shadow"] & ~hidden
-    out: dict[str, Any] = {"correlation": {}, "shadow": {}}
+    names: tuple[str, ...] = ("correlation", "shadow", "bound", "bright")
+    out: dict[str, Any] = {name: {} for name in names}
+    weak = masks["clear"] & ~masks["snow"] & ~dark & (cosine > 0) & (cosine < WEAK)
+    land = masks["clear"] & ~masks["snow"] & ~masks["terrain_shadow"]
     for band in BANDS:
         path = f"measurements/reflectance/r20m/{band}"
         true = surface_of(truth, band)
@@ -122,7 +134,13 @@ def slopes(
             pair.append(float(np.corrcoef(boa[seen], cosine[seen])[0, 1]))
         seen = usable & np.isfinite(true)
         own = float(np.corrcoef(true[seen], cosine[seen])[0, 1])
-        ratio = (flat(found[path]) / true)[dark]
+        boa = flat(found[path])
+        ratio = (boa / true)[dark]
+        known = np.isfinite(boa) & np.isfinite(true)
+        inside = np.abs(boa - true) <= 0.05 * true + 0.005
+        out["bound"][band] = float(inside[land & known].mean())
+        bright = boa > 1.3 * true + 0.02
+        out["bright"][band] = float(bright[(weak | dark) & known].mean())
         out["correlation"][band] = (*pair, own)
         out["shadow"][band] = np.nanquantile(ratio, [0.5, 0.95]) if dark.any() else (np.nan,) * 2
     return out
@@ -134,18 +152,22 @@ def table(results: list[dict[str, Any]]) -> str:
         "### Surface reflectance: slopes, negative values, uncertainty", "",
         "Made by `benchmarks/surface.py` on simulated scenes, clear land without snow at 20 m.", "",
         "Correlation of reflectance with the cosine of incidence on vegetated slopes, without and",
-        "with terrain correction, and that of the truth; shaded pixels: median and 95 % quantile",
-        "of reflectance over truth.", "",
-        "| scene | band | without | with | truth | drop | shadow median | shadow 95 % |",
-        "|---|---|---|---|---|---|---|---|",
+        "with terrain correction, and that of the truth; share of sunlit land within 0.05 of the",
+        "truth and 0.005; share of weakly lit (cosine below 0.35) and shaded slopes brighter than",
+        "1.3 times the truth and 0.02; shaded pixels: median and 95 % quantile of reflectance over",
+        "truth.", "",
+        "| scene | band | without | with | truth | drop | in bound | too bright | shadow | 95 % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for r in results:
         for band, (off, on, own) in r.get("correlation", {}).items():
             drop = 100 * (1 - abs(on - own) / abs(off - own))
+            inside, bright = 100 * r["bound"][band], 100 * r["bright"][band]
             middle, high = r["shadow"][band]
             lines.append(
                 f"| sun {r['case'].sza:.0f} deg | {band} | {off:.2f} | {on:.2f} | {own:.2f} | "
-                f"{drop:.0f} % | {middle:.2f} | {high:.2f} |"
+                f"{drop:.0f} % | {inside:.1f} % | {bright:.1f} % | "
+                f"{middle:.2f} | {high:.2f} |"
             )
     names = ("within", "negative")
     titles = ("true error within one sigma [%]", "reflectance below -0.005 [%]")

@@ -30,6 +30,13 @@ __all__ = ["process"]
     "--format", "formats", type=FORMATS, default="cog,zarr", show_default=True, help="Outputs."
 )
 @with_part
+@click.option(
+    "--neighbour",
+    "neighbours",
+    multiple=True,
+    metavar="SRC",
+    help="Neighbouring tile of the same overpass, for light from beyond the border; repeatable.",
+)
 @click.option("--config", metavar="FILE", help="Processing options, a YAML file.")
 @with_maps
 @click.option(
@@ -59,6 +66,7 @@ def process(  # noqa: PLR0913  # one parameter per option
     bands: tuple[str, ...] | None,
     resolution: tuple[int, ...] | None,
     statistics: Any,
+    neighbours: tuple[str, ...],
     config: str | None,
     kind: Any,
     workers: int | None,
@@ -108,6 +116,7 @@ def process(  # noqa: PLR0913  # one parameter per option
         destination_options=(separate or common) if is_remote(destination) else {},
         auxiliary_options=auxiliary or common,
         overwrite=overwrite,
+        neighbours=neighbours,
     )
     began = time.monotonic()
     with (

@@ -16,6 +16,7 @@ from s2cloud.io.part import MARGIN
 from s2cloud.io.product import write_product
 from s2cloud.io.select import select
 from s2cloud.io.urls import join_url, public_url
+from s2cloud.io.zarr_writer import ZarrOptions
 from s2cloud.model.granule import granule
 from s2cloud.model.region import cut_to_region
 from s2cloud.model.version import VERSION
@@ -196,6 +197,12 @@ def _run(
         )
     logger.info("job %s: done, %s", job.key[:12], public_url(product))
     return receipt
+
+
+def zarr_options(config: ProcessorConfig) -> ZarrOptions:
+    """Layout of the Zarr store that a configuration asks for."""
+    output = config.output
+    return ZarrOptions(output.zarr_version, output.zarr_sharding, output.zarr_overviews)
 
 
 def _margin(config: ProcessorConfig) -> float:

@@ -99,6 +99,13 @@ def test_other_options_do_not_replace_a_product_unasked(reference, simulated, tm
     assert checksums(json.loads(out)) != checksums(reference)
 
 
+def test_a_neighbour_must_be_one(simulated, tmp_path, run):
+    words = ["process", simulated.uri, tmp_path, "--neighbour", simulated.uri]
+    code, _, err = run(*words)
+    assert code == 3
+    assert "neighbour does not lie near the tile" in err
+
+
 @pytest.mark.cluster
 def test_cluster_makes_the_same_product(reference, simulated, tmp_path, receipt_of):
     words = ["process", simulated.uri, tmp_path, "--cluster", "local", "--workers", 2]
