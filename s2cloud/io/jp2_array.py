@@ -132,9 +132,6 @@ class JP2Image:
             uint16, from a reduced resolution of the wavelet where the file allows it, from
             means of blocks otherwise.
         """
-        if factor == 1:
-            # The image itself: its tiles are those of `array`, decoded once.
-            return self.array(block=max(shape))
         graph = _Graph(self, _tiles_under(self.header, window or (0, 0, *self.header.shape)))
         name = f"jp2-overview-{tokenize(graph.token, factor, shape, least)}"
         light = self.header.without_parts()

@@ -69,12 +69,15 @@ def counts(
 
 def block_means(array: da.Array, factor: int) -> da.Array:
     """Means of blocks of ``factor`` pixels as one lazy chunk, partial at the far edges."""
+    # The method is named so that dask does not load all of distributed to choose one.
     if factor == 1:
-        return array.rechunk(-1)
+        return array.rechunk(-1, method="tasks")
     if any(start % factor for sizes in array.chunks for start in np.cumsum(sizes)[:-1]):
-        array = array.rechunk(-1)
+        array = array.rechunk(-1, method="tasks")
     chunks = tuple(tuple(-(-size // factor) for size in sizes) for sizes in array.chunks)
-    return da.map_blocks(block_mean, array, factor, dtype=np.uint16, chunks=chunks).rechunk(-1)
+    return da.map_blocks(block_mean, array, factor, dtype=np.uint16, chunks=chunks).rechunk(
+        -1, method="tasks"
+    )
 
 
 def root_attrs(

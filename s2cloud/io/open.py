@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from s2cloud.io import stac_input
 from s2cloud.io.aws_layout import PRODUCT_INFO, TILE_INFO, read_aws_product, read_granule_folder
-from s2cloud.io.eopf import read_eopf
 from s2cloud.io.part import MARGIN, Statistics, part_of
 from s2cloud.io.safe import read_safe
 from s2cloud.io.safe_files import ProductFiles
@@ -132,6 +131,9 @@ def _read(files: ProductFiles, names: list[str], part: Part, uri: str) -> xr.Dat
     if metadata is not None or TILE_INFO in signs:
         return read_granule_folder(files, metadata or "metadata.xml", part=part, uri=uri)
     if any(name in signs for name in _ZARR_FILES):
+        # Zarr takes a quarter of a second to load, and only this layout needs it.
+        from s2cloud.io.eopf import read_eopf  # noqa: PLC0415
+
         return read_eopf(files, part=part, uri=uri)
     raise _refusal(files, names)
 

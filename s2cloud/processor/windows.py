@@ -104,7 +104,7 @@ def whole(array: Any) -> Any:
     """
     if not isinstance(array, da.Array):
         return array
-    return array.rechunk(-1).to_delayed(optimize_graph=False).item()
+    return array.rechunk(-1, method="tasks").to_delayed(optimize_graph=False).item()
 
 
 def map_blocks(  # noqa: PLR0913 - one call places a stage in the graph
