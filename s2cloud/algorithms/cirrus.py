@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["Cirrus", "find", "take_away"]
+__all__ = ["STATES", "Cirrus", "find", "take_away"]
+
+#: What became of cirrus: nobody asked, it was taken away, or why it was not.
+STATES: Final = (
+    "not_requested", "corrected", "dry_air", "high_ground", "no_cirrus", "no_clear_sky",
+)  # fmt: skip
 
 #: B10 above which a pixel counts as cirrus, and below which the background is looked for. [1]
 CIRRUS: Final = 0.014
@@ -51,12 +56,15 @@ class Cirrus:
     background
         B10 without cirrus. [1]
     reason
-        Why nothing is taken away; empty if something is.
+        Why nothing is taken away, in words; empty if something is.
+    state
+        The same as one of `STATES`.
     """
 
     slopes: dict[str, float]
     background: float
     reason: str = ""
+    state: str = "corrected"
 
 
 def find(b10: Floats, bands: Mapping[str, Floats], usable: npt.NDArray[np.bool_]) -> Cirrus:
@@ -79,9 +87,9 @@ def find(b10: Floats, bands: Mapping[str, Floats], usable: npt.NDArray[np.bool_]
     below = b10[seen & (b10 < CLEAR)]
     background = float(np.median(below)) if below.size else float("nan")
     if not np.isfinite(background):
-        return Cirrus({}, 0.0, "no pixel without cirrus")
+        return Cirrus({}, 0.0, "no pixel without cirrus", "no_clear_sky")
     if np.count_nonzero(seen & (b10 > CIRRUS)) < LEAST_PIXELS:
-        return Cirrus({}, background, "no cirrus")
+        return Cirrus({}, background, "no cirrus", "no_cirrus")
     excess = _fluctuation(b10, seen)
     power = float((excess * excess).sum())
     slopes = {}

@@ -43,6 +43,8 @@ _SENTINEL_2: Final = "https://stac-extensions.github.io/sentinel-2/v1.0.0/schema
 _MGRS_TILE: Final = re.compile(r"^(\d{1,2})([C-HJ-NP-X])([A-HJ-NP-Z][A-HJ-NP-V])$")
 #: Names of the extension where they are not those of the product metadata in lower case.
 _SHARES: Final = {"CAST_SHADOW_PERCENTAGE": "s2:dark_features_percentage"}
+#: Where the product keeps the numbers of the scene stage.
+_RETRIEVAL: Final = "quality/retrieval/"
 
 
 def to_stac(
@@ -141,6 +143,10 @@ def _properties(identity: Granule, receipt: Receipt) -> dict[str, Any]:
         if name == "SNOW_ICE_PERCENTAGE":
             result["eo:snow_cover"] = share
         result[_SHARES.get(name, f"s2:{name.lower()}")] = share
+    # What the scene stage found and did, coded as in the product.
+    for path, number in receipt.statistics.get("numbers", {}).items():
+        if path.startswith(_RETRIEVAL):
+            result[f"s2cloud:{path.removeprefix(_RETRIEVAL)}"] = number
     return result
 
 

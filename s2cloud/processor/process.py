@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from s2cloud.algorithms.cirrus import STATES as CIRRUS_STATES
 from s2cloud.algorithms.classification import PARALLAX
 from s2cloud.config import ProcessorConfig
 from s2cloud.model.region import cut_to_region
@@ -136,6 +137,7 @@ def _retrieval(plan: Plan) -> xr.Dataset:
         "tcwv_uncertainty_mean": np.float32,
         "tcwv_fraction": np.float32,
         "adjacency": np.int8,
+        "cirrus_correction": np.int8,
         "cirrus_slope": np.float32,
         "terrain_correction": np.int8,
         "elevation_mean": np.float32,
@@ -160,6 +162,10 @@ def _retrieval(plan: Plan) -> xr.Dataset:
     dataset["aerosol_method"].attrs |= {
         "flag_values": list(range(len(MIXTURE_METHODS))),
         "flag_meanings": " ".join(MIXTURE_METHODS),
+    }
+    dataset["cirrus_correction"].attrs |= {
+        "flag_values": list(range(len(CIRRUS_STATES))),
+        "flag_meanings": " ".join(CIRRUS_STATES),
     }
     dataset["terrain_correction"].attrs |= {
         "flag_values": list(range(len(TERRAIN_METHODS))),

@@ -294,6 +294,7 @@ class Scene:
             "tcwv_uncertainty_mean": float(self.vapour.sigma.mean()),
             "tcwv_fraction": self.vapour.fraction,
             "adjacency": self.adjacency,
+            "cirrus_correction": cirrus.STATES.index(self.cirrus.state),
             "cirrus_slope": self.cirrus.slopes.get("b02", 0.0),
             **_of_terrain(self.given),
         }
@@ -334,11 +335,13 @@ def _cirrus(
     """What thin cirrus adds to each band, nothing unless the options ask for it."""
     options = given.config.surface
     if not options.cirrus_correction:
-        return cirrus.Cirrus({}, 0.0, "not asked for")
+        return cirrus.Cirrus({}, 0.0, "not asked for", "not_requested")
     if tcwv < options.cirrus_minimum_tcwv:
-        found = cirrus.Cirrus({}, 0.0, f"B10 sees the ground through {tcwv:.1f} kg m-2 of vapour")
+        reason = f"B10 sees the ground through {tcwv:.1f} kg m-2 of vapour"
+        found = cirrus.Cirrus({}, 0.0, reason, "dry_air")
     elif given.meteorology.elevation > options.cirrus_maximum_elevation:
-        found = cirrus.Cirrus({}, 0.0, f"B10 sees ground at {given.meteorology.elevation:.0f} m")
+        reason = f"B10 sees ground at {given.meteorology.elevation:.0f} m"
+        found = cirrus.Cirrus({}, 0.0, reason, "high_ground")
     else:
         hidden = np.isin(scl, [SCL.NO_DATA, SCL.SATURATED_OR_DEFECTIVE, SCL.CLOUD_SHADOW])
         bands = {n: toa[i] for n, i in BAND_INDEX.items() if n != "b10"}

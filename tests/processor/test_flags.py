@@ -31,6 +31,11 @@ def numbers_of(tree):
         return {name: float(value) for name, value in node.compute().data_vars.items()}
 
 
+def state_of(tree):
+    variable = tree["quality/retrieval/cirrus_correction"]
+    return variable.attrs["flag_meanings"].split()[int(numbers_of(tree)["cirrus_correction"])]
+
+
 def replaced(tree, path, name, change):
     node = tree[path].to_dataset()
     values = change(np.array(node[name].values))
@@ -172,7 +177,14 @@ def test_cirrus_is_taken_away_on_request_only(make_l1c):
     assert np.mean(np.abs(found - clear)[inner]) < 0.35 * np.mean(np.abs(left - clear)[inner])
     assert 1.0 <= numbers_of(tree)["cirrus_slope"] <= 1.67
     assert (flags_of(tree) & Flag.CIRRUS_CORRECTED).any()
+    assert state_of(tree) == "corrected"
+    assert state_of(process(veiled(), config=off)) == "not_requested"
+    high = veiled()
+    high["conditions/terrain"] = xr.DataTree(xr.Dataset({"elevation": ((), 1600.0)}))
+    assert state_of(process(high, config=on)) == "high_ground"
     dry = SurfaceConfig(cirrus_correction=True, cirrus_minimum_tcwv=20.0)
     skipped = process(veiled(), config=off.model_copy(update={"surface": dry}))
     assert numbers_of(skipped)["cirrus_slope"] == 0.0
+    assert state_of(skipped) == "dry_air"
+    assert not (flags_of(skipped) & Flag.CIRRUS_CORRECTED).any()
     np.testing.assert_array_equal(band(skipped, "b02", 60), left)

@@ -6,14 +6,15 @@ import pytest
 import xarray as xr
 
 from s2cloud.io.open import open_l1c
+from s2cloud.model.bands import Resolution
 from s2cloud.model.grid import BLOCK_PX
 from s2cloud.model.schema import reflectance_path
 from s2cloud.processor import process
 from s2cloud.simulation import simulate_l1c
 
-BANDS = {"b01": 60, "b02": 10, "b04": 10, "b8a": 20, "b11": 20, "b09": 60}
+BANDS: dict[str, Resolution] = {"b01": 60, "b02": 10, "b04": 10, "b8a": 20, "b11": 20, "b09": 60}
 #: Blocks of 1.8 km at 10, 20 and 60 m.
-BLOCKS = {10: 180, 20: 90, 60: 30}
+BLOCKS: dict[Resolution, int] = {10: 180, 20: 90, 60: 30}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,9 @@ def planes(tmp_path_factory):
             name: (
                 boa,
                 counts * 1e-4 - 0.1,
-                np.squeeze(truth[f"measurements/reflectance/r{BANDS[name]}m/{name}"].values),
+                np.squeeze(
+                    np.asarray(truth[f"measurements/reflectance/r{BANDS[name]}m/{name}"].values)
+                ),
                 detectors,
             )
             for name, (boa, counts, detectors) in found.items()

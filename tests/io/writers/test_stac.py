@@ -85,6 +85,7 @@ def test_properties(item, granule):
     assert p["s2:nodata_pixel_percentage"] == 12.5
     assert p["s2:snow_ice_percentage"] == p["eo:snow_cover"]
     assert 0 < p["eo:cloud_cover"] < 100
+    assert p["s2cloud:aot_mean"] == 0.25
     assert item.get_links("derived_from")[0].href == "s3://bucket/product.SAFE"
 
 
