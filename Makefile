@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 help:
 	@echo "make demo   simulate a product, process it bucket to bucket, compare with the truth: demo/"
 	@echo "make test   run the tests"
+	@echo "make soak   kill runs, break stores, damage inputs, for hours: docs/robustness.md"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make docs   the documentation as web pages: site/"
 	@echo "make clean  remove $(VENV) and demo/"
@@ -19,6 +20,12 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+# SOAK_ARGS: parts (kills, faults, mutations), --rounds, --runs, --cases, --seed.
+soak: $(VENV)/.dev
+	-bash .ci/versitygw
+	$(BIN)/python -m tests.soak $(SOAK_ARGS)
+	S2CLOUD_KILL_ROUNDS=10 $(BIN)/python -m pytest tests/scheduling/test_kill.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

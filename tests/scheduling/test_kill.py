@@ -23,6 +23,8 @@ from s2cloud.simulation import simulate_l1c
 
 TILES = ("32TQM", "32TQL", "32TPM")
 POLICY = Policy(tries=4, wait_s=0.2)
+#: More than one by `make soak`; each kills at another moment.
+ROUNDS = int(os.environ.get("S2CLOUD_KILL_ROUNDS", "1"))
 
 pytestmark = pytest.mark.cluster
 
@@ -63,14 +65,15 @@ def undisturbed(sources, tmp_path_factory):
 
 
 class Killer:
-    """Does something once, when the first product has begun to compute."""
+    """Does something once, when a product has computed some tasks: in each round more of them."""
 
-    def __init__(self, kill):
+    def __init__(self, kill, at):
         self._kill = kill
+        self._tasks = 20 + 61 * at % 200
         self.killed = False
 
     def __call__(self, event, now):
-        if not self.killed and any(done > 20 for done, _ in now.tasks.values()):
+        if not self.killed and any(done > self._tasks for done, _ in now.tasks.values()):
             self.killed = True
             self._kill()
 
@@ -79,7 +82,8 @@ def complete(result):
     assert [entry.state for entry in result.entries] == ["done"] * len(TILES), result.failed
 
 
-def test_a_killed_worker(sources, undisturbed, tmp_path):
+@pytest.mark.parametrize("at", range(ROUNDS))
+def test_a_killed_worker(sources, undisturbed, tmp_path, at):
     clients: list[Any] = []
 
     def kill():
@@ -93,7 +97,7 @@ def test_a_killed_worker(sources, undisturbed, tmp_path):
             clients.append(client)
             yield client
 
-    killer = Killer(kill)
+    killer = Killer(kill, at)
     result = carry_out(Batch(jobs(sources, tmp_path), POLICY, on_event=killer), opened)
     complete(result)
     assert killer.killed
@@ -127,7 +131,8 @@ def processes(folder):
             each.wait()
 
 
-def test_a_killed_scheduler(sources, undisturbed, tmp_path):
+@pytest.mark.parametrize("at", range(ROUNDS))
+def test_a_killed_scheduler(sources, undisturbed, tmp_path, at):
     schedulers: list[Any] = []
 
     @contextlib.contextmanager
@@ -137,7 +142,7 @@ def test_a_killed_scheduler(sources, undisturbed, tmp_path):
             yield client
 
     out = tmp_path / "out"
-    killer = Killer(lambda: schedulers[0].kill())  # noqa: PLW0108  # not there yet
+    killer = Killer(lambda: schedulers[0].kill(), at)
     result = carry_out(Batch(jobs(sources, out), POLICY, on_event=killer), opened)
     assert len(schedulers) == 2
     assert {entry.state for entry in result.entries} <= {"done", "found"}
@@ -157,11 +162,12 @@ def waited_for(condition, process):
         time.sleep(0.05)
 
 
-def test_a_killed_client_and_its_second_start(sources, undisturbed, tmp_path):
+@pytest.mark.parametrize("at", range(ROUNDS))
+def test_a_killed_client_and_its_second_start(sources, undisturbed, tmp_path, at):
     out, run_file = tmp_path / "out", tmp_path / "run.json"
     process = client_process(sources, out, run_file)
     try:
-        waited_for(lambda: list(out.glob("*/*.tif")), process)
+        waited_for(lambda: len(list(out.glob("*/*.tif"))) > 7 * at % 50, process)
     finally:
         process.kill()
         process.communicate()
@@ -174,3 +180,18 @@ def test_a_killed_client_and_its_second_start(sources, undisturbed, tmp_path):
     result = carry_out(again, lambda: cluster("threads", workers=2))
     assert [entry.state for entry in result.entries] == ["found"] * len(TILES)
     assert created == {p: json.loads(p.read_text())["created"] for p in created}
+
+
+def test_two_places_at_once(sources, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    process = client_process(sources, out, tmp_path / "there.json")
+    try:
+        waited_for(lambda: (tmp_path / "there.json").exists(), process)
+        result = carry_out(Batch(jobs(sources, out), POLICY), lambda: cluster("threads", workers=2))
+        _, err = process.communicate(timeout=200)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, err
+    assert {entry.state for entry in result.entries} <= {"done", "found"}
+    assert checksums(out) == undisturbed
