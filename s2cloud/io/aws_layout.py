@@ -157,7 +157,7 @@ def _mask(kind: str, band: str, path: str) -> str:
 def _json(files: ProductFiles, name: str) -> dict[str, Any]:
     try:
         found = json.loads(files.read(name))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             "damaged metadata",
             where=files.url(name),

@@ -156,7 +156,7 @@ class _Root:
             }
             found = _granule(item, other, uri, name)
             code = properties.get("proj:code") or properties.get("proj:epsg")
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 "attributes of an EOPF product unreadable",
                 where=name,

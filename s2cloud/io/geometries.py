@@ -268,7 +268,7 @@ def _read(text: str, storage_options: Mapping[str, Any]) -> tuple[Any, Any]:
         data = text.encode()
     try:
         return json.loads(data), None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             "not GeoJSON",
             where=public_url(text)[:200],

@@ -176,7 +176,7 @@ class Receipt:
             values["formats"] = tuple(values["formats"])
             values["warnings"] = tuple(values.get("warnings", ()))
             return cls(**values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(
                 "not a receipt",
                 where=where or cls.name,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import urljoin
 
 from s2cloud.io.stores import open_store
@@ -13,7 +14,7 @@ from s2cloud.io.urls import parent_url, public_url
 from s2cloud.model.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["as_item", "is_document", "item_address", "items_of", "read_document"]
 
@@ -51,11 +52,11 @@ def read_document(address: str, storage_options: Mapping[str, Any] | None = None
     data = open_store(folder, storage_options).read(name)
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _no_item(public_url(address), str(error)) from error
     if not isinstance(found, dict):
         raise _no_item(public_url(address), type(found).__name__)
-    found.setdefault("links", [])
+    found["links"] = _links(found)
     if not any(link.get("rel") == "self" for link in found["links"]):
         here = address if "://" in address else Path(address).resolve().as_uri()
         found["links"].append({"rel": "self", "href": here})
@@ -104,9 +105,11 @@ def item_address(item: Mapping[str, Any]) -> str:
     """
     name = str(item.get("id", "item without id"))
     if item.get("type") == "FeatureCollection":
-        found = [str(each.get("id", "")) for each in item.get("features") or ()]
+        features = item.get("features")
+        features = features if _is_list_of_objects(features) else []
+        found = [str(each.get("id", "")) for each in features]
         if len(found) == 1:
-            return item_address(item["features"][0])
+            return item_address(features[0])
         raise InputError(
             "several items",
             where=_self(item) or name,
@@ -116,6 +119,8 @@ def item_address(item: Mapping[str, Any]) -> str:
         )
     if item.get("type") != "Feature" or "assets" not in item:
         raise _no_item(_self(item) or name, str(item.get("type", "no type")))
+    if not _has_sound_assets(item):
+        raise _no_item(_self(item) or name, "assets or properties that are no objects")
     _check_level(item, name)
     hrefs = list(_hrefs(item))
     for stores in (_STORES, ("",)):
@@ -166,8 +171,30 @@ def _absolute(base: str, href: str) -> str:
 
 
 def _self(item: Mapping[str, Any]) -> str:
-    links = item.get("links") or ()
-    return next((str(link.get("href", "")) for link in links if link.get("rel") == "self"), "")
+    own = (str(link.get("href", "")) for link in _links(item) if link.get("rel") == "self")
+    return next(own, "")
+
+
+def _links(item: Mapping[str, Any]) -> list[Any]:
+    links = item.get("links")
+    return list(links) if _is_list_of_objects(links) else []
+
+
+def _is_list_of_objects(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
+    return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
+
+
+def _has_sound_assets(item: Mapping[str, Any]) -> bool:
+    assets, properties = item["assets"], item.get("properties") or {}
+    if not (isinstance(assets, Mapping) and isinstance(properties, Mapping)):
+        return False
+    alternates = [
+        asset.get("alternate") or {} for asset in assets.values() if isinstance(asset, Mapping)
+    ]
+    return len(alternates) == len(assets) and all(
+        isinstance(each, Mapping) and _is_list_of_objects(list(each.values()))
+        for each in alternates
+    )
 
 
 def _check_level(item: Mapping[str, Any], name: str) -> None:

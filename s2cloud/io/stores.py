@@ -26,7 +26,7 @@ from s2cloud.io.urls import (
     without_query,
 )
 from s2cloud.io.zip_members import ZipMembers
-from s2cloud.model.errors import S2CloudError, UsageError
+from s2cloud.model.errors import InputError, S2CloudError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -347,7 +347,9 @@ class Store:
         return self.protocol == "file"
 
     def _open(self) -> None:
-        uri, self._query = without_query(self.uri)
+        # The signature of an archive's address belongs to the archive, not to its members.
+        archive = with_archive(self.uri) != self.uri
+        uri, self._query = (self.uri, "") if archive else without_query(self.uri)
         try:
             with self._translated(""):
                 self._fs, root = _file_system(uri, self.storage_options, self.opened)
@@ -372,6 +374,14 @@ class Store:
     def _full(self, path: str) -> str:
         if self._fs is None:
             self._open()
+        if ".." in path.replace("\\", "/").split("/") or "\0" in path:
+            # Names come out of metadata and archives, which may have been made to lead elsewhere.
+            raise InputError(
+                "path leads out of the product",
+                where=self.url(),
+                found=repr(path[:200]),
+                fix="download the product again",
+            )
         joined = f"{self._root.rstrip('/')}/{path.strip('/')}" if path else self._root
         return (joined if self._root else path.strip("/")) + self._query
 

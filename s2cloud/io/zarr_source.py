@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,7 +27,7 @@ from s2cloud.io.jp2_array import block_edges
 from s2cloud.model.errors import InputError, S2CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 __all__ = ["ZarrFiles", "zarr_group"]
 
 Window = tuple[int, int, int, int]
+
+#: What zarr and its codecs raise for documents and chunks that are not sound.
+_OF_LIBRARIES = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError),
+    *(OSError, NotImplementedError, AssertionError),
+)
 
 
 class _Bytes(ZarrStore):
@@ -136,9 +143,15 @@ class ZarrFiles:
         self.arrays: dict[str, Any] = {}
         if not files.infos([".zgroup", ".zmetadata", "zarr.json"]):
             return
-        root = zarr.open_group(_Bytes(files.store, files.prefix), mode="r")
+        with _metadata_of(files.url()):
+            root = zarr.open_group(_Bytes(files.store, files.prefix), mode="r")
+
+        def member(path: str) -> Any:
+            with _metadata_of(files.url(path)):
+                return _member(root, path)
+
         with ThreadPoolExecutor(files.store.concurrency) as pool:
-            found = pool.map(lambda path: _member(root, path), wanted := list(wanted))
+            found = pool.map(member, wanted := list(wanted))
             self.arrays = {
                 path: array for path, array in zip(wanted, found, strict=True) if array is not None
             }
@@ -204,14 +217,36 @@ class _Reader:
             return self.array[key]
         except S2CloudError:
             raise
-        except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
-            # Codecs raise whatever their library does.
+        except MemoryError as error:
+            raise InputError(
+                "array larger than the memory",
+                where=self.url,
+                found=f"shape {self.shape}, chunks {self.array.chunks}",
+                fix="check the product",
+            ) from error
+        except _OF_LIBRARIES as error:
             raise InputError(
                 "array cannot be decoded",
                 where=self.url,
                 found=f"{type(error).__name__} {error}",
                 fix="download the product again",
             ) from error
+
+
+@contextlib.contextmanager
+def _metadata_of(url: str) -> Iterator[None]:
+    """Blame the metadata for what zarr makes of them."""
+    try:
+        yield
+    except S2CloudError:
+        raise
+    except _OF_LIBRARIES as error:
+        raise InputError(
+            "metadata of a Zarr hierarchy unreadable",
+            where=url,
+            found=f"{type(error).__name__} {error}"[:300],
+            fix="download the product again",
+        ) from error
 
 
 def _member(root: Any, path: str) -> Any:
