@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "scheduling.md"
-SMALL, LARGE, COUNT = 360, 2196, 8
+SMALL, LARGE, COUNT = 180, 1464, 8
 TILES = ("32TQM", "32TQL", "32TPM", "32TPL", "32TPN", "32TQN", "33TUG", "33TUH")
 
 
@@ -180,7 +180,7 @@ def replay() -> str:
     rows = ["| recorded on | products | recorded s | simulated s | difference |", "|---|" * 1]
     rows[1] = "|---|---|---|---|---|"
     with tempfile.TemporaryDirectory() as folder:
-        sources = made_products(Path(folder) / "l1c", [SMALL] * 7 + [1098])
+        sources = made_products(Path(folder) / "l1c", [SMALL] * 5 + [732])
         for kind, workers, threads in (("local", 1, 1), ("local", 2, 1), ("threads", 1, 2)):
             with cluster(kind, workers=workers, threads=threads) as client:
                 live(sources[:2], Path(folder) / f"warm-{kind}{workers}", client)

@@ -142,7 +142,7 @@ def test_a_killed_scheduler(sources, undisturbed, tmp_path, at):
             yield client
 
     out = tmp_path / "out"
-    killer = Killer(lambda: schedulers[0].kill(), at)
+    killer = Killer(lambda: schedulers[0].kill(), at)  # noqa: PLW0108  # not there yet
     result = carry_out(Batch(jobs(sources, out), POLICY, on_event=killer), opened)
     assert len(schedulers) == 2
     assert {entry.state for entry in result.entries} <= {"done", "found"}
@@ -186,7 +186,7 @@ def test_two_places_at_once(sources, undisturbed, tmp_path):
     out = tmp_path / "out"
     process = client_process(sources, out, tmp_path / "there.json")
     try:
-        waited_for(lambda: (tmp_path / "there.json").exists(), process)
+        waited_for((tmp_path / "there.json").exists, process)
         result = carry_out(Batch(jobs(sources, out), POLICY), lambda: cluster("threads", workers=2))
         _, err = process.communicate(timeout=200)
     finally:
