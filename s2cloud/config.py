@@ -173,11 +173,12 @@ class UncertaintyConfig(_Options):
     """Whether the layers are made; they are as large as the bands."""
     calibration: float = Field(default=0.03, ge=0.0, le=0.2)
     """Relative uncertainty of the radiometric calibration, common to all pixels of a band."""
-    path: float = Field(default=0.02, ge=0.0, le=0.5)
-    """Relative uncertainty of the path reflectance by radiative transfer and interpolation."""
-    path_floor: float = Field(default=0.001, ge=0.0, le=0.1)
+    path: float = Field(default=0.01, ge=0.0, le=0.5)
+    """Relative uncertainty of the path reflectance by radiative transfer and interpolation: codes
+    of this kind agree within 1 % (Kotchenova et al. 2006, doi:10.1364/AO.45.006762)."""
+    path_floor: float = Field(default=0.0005, ge=0.0, le=0.1)
     """Part of that uncertainty that does not depend on the path reflectance. [1]"""
-    surroundings: float = Field(default=0.1, ge=0.0, le=1.0)
+    surroundings: float = Field(default=0.05, ge=0.0, le=1.0)
     """Relative uncertainty of the reflectance of the surroundings as adjacency sees them."""
     slope: float = Field(default=0.03, ge=0.0, le=0.5)
     """Uncertainty of the cosine of incidence where slopes are corrected. [1]"""
