@@ -16,6 +16,7 @@ from pydantic import (
     ValidationError,
     field_serializer,
     field_validator,
+    model_validator,
 )
 
 from s2cloud.algorithms.classification.thresholds import Thresholds
@@ -27,6 +28,7 @@ __all__ = [
     "AuxiliaryConfig",
     "ClassificationConfig",
     "DilationConfig",
+    "OutputConfig",
     "ProcessorConfig",
     "SurfaceConfig",
     "TerrainConfig",
@@ -238,6 +240,23 @@ class AuxiliaryConfig(_Options):
         return re.sub(r"(https?://[^?:]*(?::\d+)?[^?:]*)\?[^:]*", r"\1", bare)
 
 
+class OutputConfig(_Options):
+    """Layout of the formats that leave a choice."""
+
+    zarr_version: Literal[2, 3] = 3
+    """Version of the Zarr format; EOPF's own tools and GDAL before 3.11 read 2 only."""
+    zarr_sharding: bool = False
+    """Whether a block of 18.3 km is nine chunks in one object; version 3 only."""
+    zarr_overviews: bool = False
+    """Whether the Zarr store also holds rasters of 120, 240 and 480 m."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> OutputConfig:
+        if self.zarr_sharding and self.zarr_version == 2:
+            raise ValueError("Zarr version 2 has no sharding")
+        return self
+
+
 class ProcessorConfig(_Options):
     """Everything that may be chosen for one product."""
 
@@ -257,6 +276,8 @@ class ProcessorConfig(_Options):
     """Uncertainty layers."""
     auxiliary: AuxiliaryConfig = AuxiliaryConfig()
     """Maps that the product does not bring; opened by ``open_aux`` and by jobs."""
+    output: OutputConfig = OutputConfig()
+    """Layout of the output; used by jobs."""
 
     @property
     def digest(self) -> str:

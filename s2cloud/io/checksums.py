@@ -10,10 +10,24 @@ from s2cloud.model.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SUFFIX", "checksum_lines", "folder_digest", "parse_checksums"]
+__all__ = ["SUFFIX", "checksum_lines", "folder_digest", "is_passing", "parse_checksums"]
 
 #: Name of the list of checksums that lies beside a folder, after the name of the folder.
 SUFFIX: Final = ".sha256"
+#: Hidden files that are part of a product: metadata of Zarr version 2.
+_HIDDEN: Final = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata"})
+
+
+def is_passing(path: str) -> bool:
+    """Whether a file is one of those that writers rename when they are whole.
+
+    Examples
+    --------
+    >>> is_passing("a.zarr/b/.0.1.deadbeef"), is_passing("a.zarr/b/.zarray")
+    (True, False)
+    """
+    name = path.rsplit("/", 1)[-1]
+    return name.startswith(".") and name not in _HIDDEN
 
 
 def folder_digest(files: Mapping[str, str]) -> str:

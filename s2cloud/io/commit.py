@@ -20,6 +20,7 @@ from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 
 from s2cloud.algorithms.classification import percentages
+from s2cloud.io.checksums import is_passing
 from s2cloud.io.journal import Journal, finished_parts
 from s2cloud.io.layers import Layer, Summary, layers_of
 from s2cloud.io.lease import Lease, leased, swept
@@ -349,7 +350,7 @@ def _verify(receipt: Receipt, store: Store) -> None:
     for asset in receipt.assets:
         folder = asset.href.endswith((".zarr", ".SAFE"))
         found = (
-            sum(info.size for path, info in store.find(asset.href).items() if not _hidden(path))
+            sum(info.size for path, info in store.find(asset.href).items() if not is_passing(path))
             if folder
             else store.info(asset.href).size
         )
@@ -446,7 +447,3 @@ def product_digest(l2a: xr.DataTree, layers: Sequence[Layer]) -> str:
     if not identity.uri:
         facts["pixels"] = [layer.counts.name for layer in layers]
     return digest_of(facts)
-
-
-def _hidden(path: str) -> bool:
-    return path.rsplit("/", 1)[-1].startswith(".")

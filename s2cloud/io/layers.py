@@ -46,7 +46,7 @@ __all__ = [
     "summarise",
 ]
 
-_NODE: Final = re.compile(r"^/?(?P<family>.+)/r(?P<resolution>10|20|60)m$")
+_NODE: Final = re.compile(r"^/?(?P<family>.+)/r(?P<resolution>10|20|60|120|240|480)m$")
 _FAMILIES: Final = {
     REFLECTANCE: None,  # every band
     "quality/atmosphere": ("aot", "wvp"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from s2cloud.io.cog_writer import CogTarget
 from s2cloud.io.commit import commit
 from s2cloud.io.safe_writer import SafeTarget
-from s2cloud.io.zarr_writer import ZarrTarget
+from s2cloud.io.zarr_writer import ZarrOptions, ZarrTarget
 from s2cloud.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,12 +26,6 @@ FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 #: Formats of a product where none are named.
 USUAL: Final[tuple[Format, ...]] = ("cog", "zarr")
 
-_TARGETS: Final[dict[str, Callable[[], Target]]] = {
-    "cog": CogTarget,
-    "zarr": ZarrTarget,
-    "safe": SafeTarget,
-}
-
 
 def write_product(
     l2a: xr.DataTree,
@@ -42,6 +36,7 @@ def write_product(
     overwrite: bool = False,
     stac: bool = True,
     settle: Callable[[], None] | None = None,
+    zarr: ZarrOptions | None = None,
 ) -> Receipt:
     """Write a product in some formats and commit it with one receipt.
 
@@ -65,6 +60,8 @@ def write_product(
     settle
         Called after a failure and before the clean-up; on a cluster it waits for the tasks that
         still run there.
+    zarr
+        Layout of the Zarr store.
 
     Returns
     -------
@@ -93,10 +90,15 @@ def write_product(
             expected=" or ".join(FORMATS),
             fix="choose one or several of them",
         )
+    targets: dict[str, Callable[[], Target]] = {
+        "cog": CogTarget,
+        "zarr": lambda: ZarrTarget(options=zarr or ZarrOptions()),
+        "safe": SafeTarget,
+    }
     return commit(
         l2a,
         str(destination),
-        [_TARGETS[name]() for name in FORMATS if name in formats],
+        [targets[name]() for name in FORMATS if name in formats],
         storage_options=storage_options,
         overwrite=overwrite,
         item=stac,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from s2cloud.io.catalog import CATALOG
-from s2cloud.io.checksums import SUFFIX, folder_digest, parse_checksums
+from s2cloud.io.checksums import SUFFIX, folder_digest, is_passing, parse_checksums
 from s2cloud.io.receipt import Layout, Receipt, read_receipt
 from s2cloud.io.stores import open_store
 from s2cloud.io.validate_catalog import check_catalog, check_item, linked_products
@@ -173,7 +173,7 @@ class _Checker:
         self, store: Store, receipt: Receipt, asset: Asset, inside: Mapping[str, FileInfo]
     ) -> None:
         """Every object of a folder, by the list of checksums beside it."""
-        inside = {path: info for path, info in inside.items() if not _hidden(path)}
+        inside = {path: info for path, info in inside.items() if not is_passing(path)}
         self.files += len(inside)
         size = sum(info.size for info in inside.values())
         self.size += size
@@ -224,7 +224,7 @@ class _Checker:
             return
         hrefs = tuple(asset.href for asset in receipt.assets)
         for path in sorted(listing):
-            known = path in hrefs or path == layout.receipt or path in BESIDE or _hidden(path)
+            known = path in hrefs or path == layout.receipt or path in BESIDE or is_passing(path)
             if known or path.startswith(tuple(f"{href}/" for href in hrefs)):
                 continue
             if path.startswith("progress/"):
@@ -251,7 +251,3 @@ def _is_there(store: Store, path: str) -> bool:
         return store.exists(path)
     except InputError:  # below a file, which is no folder
         return False
-
-
-def _hidden(path: str) -> bool:
-    return path.rsplit("/", 1)[-1].startswith(".")

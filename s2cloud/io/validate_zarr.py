@@ -6,13 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import zarr
-from zarr.buffer import cpu
-from zarr.storage import MemoryStore
 
 from s2cloud.io.layers import encoding_of_path
 from s2cloud.io.validate_rasters import same_crs
-from s2cloud.io.zarr_metadata import DIGEST
+from s2cloud.io.zarr_metadata import DIGEST, ROOT
+from s2cloud.io.zarr_source import zarr_group
 from s2cloud.model.errors import S2CloudError
 from s2cloud.model.schema import REFLECTANCE
 
@@ -52,17 +50,19 @@ def check_zarr(
         Where faults are noted.
     """
     documents = _documents(store, asset.href, inside, findings)
+    version = 2 if ROOT[2] in inside else 3
+    where = f"{asset.href}/{ROOT[version]}"
     root = documents.get("")
     if root is None:
-        findings.add("missing", f"{asset.href}/{_NAME}", "no Zarr store without it")
+        findings.add("missing", where, "no Zarr store without it")
         return
     attributes = root.get("attributes", {})
     for name in _ROOT:
         if name not in attributes:
-            findings.add("schema", f"{asset.href}/{_NAME}", f"attribute {name} is missing")
+            findings.add("schema", where, f"attribute {name} is missing")
     digest = attributes.get("other_metadata", {}).get(DIGEST)
-    findings.compare("schema", f"{asset.href}/{_NAME}", "digest", receipt.digest, digest)
-    _consolidated(asset.href, documents, findings)
+    findings.compare("schema", where, "digest", receipt.digest, digest)
+    _consolidated(store, asset.href, documents, version, findings)
     rasters = {path for path in documents if encoding_of_path(path) is not None}
     if not any(path.startswith(REFLECTANCE) for path in rasters):
         findings.add("schema", asset.href, f"no band in {REFLECTANCE}")
@@ -74,30 +74,59 @@ def check_zarr(
 def _documents(
     store: Store, folder: str, inside: Mapping[str, FileInfo], findings: Findings
 ) -> dict[str, Any]:
-    """Metadata of groups and arrays by path."""
-    names = [path for path in inside if path == _NAME or path.endswith(f"/{_NAME}")]
-    found = {}
+    """Metadata of groups and arrays by path, in the words of version 3."""
+    found: dict[str, Any] = {}
+    parts = (".zgroup", ".zarray", ".zattrs") if ROOT[2] in inside else (_NAME,)
+    names = [path for path in inside if path.rpartition("/")[2] in parts]
     for name, data in zip(names, store.read_many([f"{folder}/{n}" for n in names]), strict=True):
+        path, _, part = name.rpartition("/")
         try:
-            found[name.removesuffix(_NAME).rstrip("/")] = dict(json.loads(data))
+            found.setdefault(path, {}).update(_translated(part, dict(json.loads(data))))
         except (ValueError, TypeError) as error:
             findings.add("damaged", f"{folder}/{name}", f"not JSON: {error}")
     return found
 
 
-def _consolidated(folder: str, documents: Mapping[str, Any], findings: Findings) -> None:
+def _translated(part: str, document: dict[str, Any]) -> dict[str, Any]:
+    """A document of version 2 in the words of version 3; what is version 3 already unchanged."""
+    if part == ".zattrs":
+        return {"attributes": document, "dimension_names": document.get("_ARRAY_DIMENSIONS")}
+    if part == ".zarray":
+        return {
+            "node_type": "array",
+            "shape": document.get("shape"),
+            "fill_value": document.get("fill_value"),
+            "data_type": np.dtype(document.get("dtype")).name,
+        }
+    return {"node_type": "group"} if part == ".zgroup" else document
+
+
+def _consolidated(
+    store: Store, folder: str, documents: Mapping[str, Any], version: int, findings: Findings
+) -> None:
     """The root repeats all metadata below it; readers believe that copy."""
-    whole = documents[""].get("consolidated_metadata") or {}
-    copies = whole.get("metadata")
-    if copies is None:
-        findings.add("schema", f"{folder}/{_NAME}", "no consolidated metadata")
-        return
-    own = {path: _bare(value) for path, value in documents.items() if path}
-    for path in sorted(own.keys() ^ copies.keys()):
+    name = f"{folder}/{ROOT[version]}"
+    if version == 2:
+        copies: dict[str, Any] = {}
+        try:
+            listed = dict(json.loads(store.read(name))["metadata"])
+        except (ValueError, KeyError, TypeError, S2CloudError) as error:
+            findings.add("damaged", name, f"unreadable: {type(error).__name__} {error}")
+            return
+        for path, value in listed.items():
+            node, _, part = path.rpartition("/")
+            copies.setdefault(node, {}).update(_translated(part, value))
+    else:
+        whole = documents[""].get("consolidated_metadata") or {}
+        if whole.get("metadata") is None:
+            findings.add("schema", name, "no consolidated metadata")
+            return
+        copies = {"": documents[""], **whole["metadata"]}
+    for path in sorted(documents.keys() ^ copies.keys()):
         side = "the store" if path in copies else "the consolidated metadata"
         findings.add("schema", f"{folder}/{path}", f"not in {side}")
-    for path in sorted(own.keys() & copies.keys()):
-        if own[path] != _bare(copies[path]):
+    for path in sorted(documents.keys() & copies.keys()):
+        if _bare(documents[path]) != _bare(copies[path]):
             findings.add("schema", f"{folder}/{path}", "consolidated metadata tell otherwise")
 
 
@@ -164,25 +193,14 @@ def _values(
     paths: list[str],
     findings: Findings,
 ) -> dict[str, Any]:
-    """Content of small arrays, read by zarr itself from a copy of their objects."""
-    objects = {
-        f"{path}/{_NAME}" if path else _NAME: json.dumps(value).encode()
-        for path, value in documents.items()
-    }
-    chunks = [f"{path}/c/0" for path in paths if path in documents]
-    for name in chunks:
-        try:
-            objects[name] = store.read(f"{folder}/{name}")
-        except S2CloudError:
-            continue  # said of the missing object
-    buffers = {name: cpu.Buffer.from_bytes(data) for name, data in objects.items()}
+    """Content of small arrays."""
+    group: Any = zarr_group(store, folder)
     found = {}
     for path in paths:
-        if f"{path}/c/0" not in objects:
+        if path not in documents:
             continue
         try:
-            array = zarr.open_array(MemoryStore(dict(buffers)), path=path, mode="r")
-            found[path] = np.asarray(array[...], dtype=np.float64)
+            found[path] = np.asarray(group[path][...], dtype=np.float64)
         except Exception as error:  # noqa: BLE001  # zarr and its codecs raise whatever they like
             findings.add("damaged", f"{folder}/{path}", f"cannot be read: {error}")
     return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numcodecs
 import numpy as np
 import xarray as xr
 import zarr
@@ -14,6 +15,8 @@ from zarr.storage import MemoryStore
 
 from s2cloud.io.commit import VOLATILE
 from s2cloud.io.stac import to_stac
+from s2cloud.io.zarr_chunks import BLOSC
+from s2cloud.io.zarr_overviews import OVERVIEWS, multiscales
 from s2cloud.model.bands import BAND_INFO, SENSORS
 from s2cloud.model.schema import SCL
 
@@ -27,17 +30,22 @@ if TYPE_CHECKING:
     from s2cloud.io.target import Product
     from s2cloud.model.grid import Grid
 
-__all__ = ["BLOSC", "DIGEST", "hierarchy", "root_attributes"]
+__all__ = ["DIGEST", "ROOT", "hierarchy", "root_attributes"]
 
-#: Sensor noise dominates: higher levels cost time and save nothing.
-BLOSC: Final[dict[str, Any]] = {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle"}
+#: Object that makes a folder a Zarr store, written last, by version of the format.
+ROOT: Final = {2: ".zmetadata", 3: "zarr.json"}
 #: Attribute by which a store is known to be ours.
 DIGEST: Final = "s2cloud:digest"
 _GRID_MAPPING: Final = "spatial_ref"
 
 
 def hierarchy(
-    product: Product, small: Mapping[str, npt.NDArray[Any]], attributes: Mapping[str, Any]
+    product: Product,
+    small: Mapping[str, npt.NDArray[Any]],
+    attributes: Mapping[str, Any],
+    *,
+    version: Literal[2, 3] = 3,
+    sides: Mapping[str, int] | None = None,
 ) -> dict[str, bytes]:
     """All objects of the store but the chunks of the rasters, by path in the store.
 
@@ -49,27 +57,38 @@ def hierarchy(
         Computed variables that were lazy, by ``path/name``.
     attributes
         Attributes of the root.
+    version
+        Of the Zarr format.
+    sides
+        Sides of the chunks in the shards of a raster, by ``path/name``; 0 without shards.
 
     Returns
     -------
     dict
-        ``zarr.json`` documents, with consolidated metadata in each group, and chunks of
-        coordinates and small arrays.
+        Metadata documents, consolidated too, and chunks of coordinates and small arrays.
     """
     documents: dict[str, Any] = {}
     memory = MemoryStore(documents)
-    root = zarr.create_group(memory, zarr_format=3, attributes=_plain(attributes))
-    for node in product.l2a.subtree:
-        path = node.path.strip("/")
-        layers = [layer for layer in product.layers if layer.path == path]
-        dataset = _small_dataset(node, path, {la.name for la in layers}, small)
+    root = zarr.create_group(memory, zarr_format=version, attributes=_plain(attributes))
+    nodes = {node.path.strip("/"): node for node in product.l2a.subtree}
+    of_node: dict[str, list[Layer]] = {path: [] for path in nodes}
+    for layer in product.layers:
+        of_node.setdefault(layer.path, []).append(layer)
+    for path, layers in of_node.items():
+        dataset = xr.Dataset()
+        if path in nodes:
+            dataset = _small_dataset(nodes[path], path, {la.name for la in layers}, small, version)
         if layers:
             dataset = _with_georeference(dataset, layers[0].grid)
         if path and (dataset.variables or dataset.attrs):
-            dataset.to_zarr(memory, group=path, mode="a", zarr_format=3, consolidated=False)
+            dataset.to_zarr(memory, group=path, mode="a", zarr_format=version, consolidated=False)
         for layer in layers:
-            _create_array(root[path], layer)
-    return _consolidated({name: buffer.to_bytes() for name, buffer in documents.items()})
+            _create_array(root[path], layer, version, (sides or {}).get(f"{path}/{layer.name}", 0))
+    if any(layer.resolution in OVERVIEWS for layer in product.layers):
+        for path in sorted({layer.path.rpartition("/")[0] for layer in product.layers}):
+            root[path].attrs["multiscales"] = multiscales(product.layers, path)
+    plain = {name: buffer.to_bytes() for name, buffer in documents.items()}
+    return _consolidated(plain) if version == 3 else _consolidated_2(plain)
 
 
 def root_attributes(product: Product, receipt: Receipt) -> dict[str, Any]:
@@ -122,17 +141,24 @@ def root_attributes(product: Product, receipt: Receipt) -> dict[str, Any]:
 
 
 def _small_dataset(
-    node: xr.DataTree, path: str, rasters: set[str], small: Mapping[str, npt.NDArray[Any]]
+    node: xr.DataTree,
+    path: str,
+    rasters: set[str],
+    small: Mapping[str, npt.NDArray[Any]],
+    version: int,
 ) -> xr.Dataset:
     dataset = node.to_dataset(inherit=False).drop_vars(rasters).drop_encoding()
     for name, variable in dataset.variables.items():
         computed = small.get(f"{path}/{name}")
         data = variable.data if computed is None else computed
-        if variable.dtype.kind in "US":
+        if variable.dtype.kind in "US" and version == 3:
             # Fixed-width text has no definition in Zarr v3, text of free length has.
             data = np.asarray(data).astype(str).astype(object)
         if data is not variable.data:
             dataset[name] = (variable.dims, data, variable.attrs)
+    # The readers of EOPF products, eopf 2.8 and xarray-eopf 0.3, fail on numbers without an axis.
+    for name in [name for name, variable in dataset.data_vars.items() if variable.ndim == 0]:
+        dataset[name] = dataset[name].expand_dims("scene")
     for name in dataset.coords:
         dataset[name].encoding["_FillValue"] = None
     dataset.attrs = _plain(dataset.attrs)
@@ -167,7 +193,7 @@ def _with_georeference(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
     return dataset.assign_coords({_GRID_MAPPING: xr.Variable((), np.int32(0), attrs)})
 
 
-def _create_array(group: Any, layer: Layer) -> None:
+def _create_array(group: Any, layer: Layer, version: int, side: int) -> None:
     encoding = layer.encoding
     dtype = np.dtype(encoding.dtype)
     attrs: dict[str, Any] = {"long_name": encoding.long_name, "units": encoding.units}
@@ -187,15 +213,22 @@ def _create_array(group: Any, layer: Layer) -> None:
         epsg = CRS.from_user_input(layer.grid.crs).to_epsg()
         if epsg is not None:
             attrs["_CRS"] = {"url": f"http://www.opengis.net/def/crs/EPSG/0/{epsg}"}
+    common = {"shape": layer.grid.shape, "dtype": dtype, "fill_value": encoding.fill}
+    if version == 2:
+        attrs["_ARRAY_DIMENSIONS"] = ["y", "x"]
+        codec = numcodecs.Blosc(BLOSC["cname"], BLOSC["clevel"], numcodecs.Blosc.BITSHUFFLE)
+        group.create_array(
+            layer.name, chunks=layer.block, compressors=codec, attributes=attrs, **common
+        )
+        return
     group.create_array(
         layer.name,
-        shape=layer.grid.shape,
-        chunks=layer.block,
-        dtype=dtype,
-        fill_value=encoding.fill,
+        chunks=(side, side) if side else layer.block,
+        shards=layer.block if side else None,
         dimension_names=("y", "x"),
         compressors=[BloscCodec(**BLOSC, typesize=dtype.itemsize, blocksize=0)],
         attributes=attrs,
+        **common,
     )
 
 
@@ -228,6 +261,18 @@ def _consolidated(documents: dict[str, bytes]) -> dict[str, bytes]:
         path = f"{group}/{name}" if group else name
         result[path] = json.dumps(whole, sort_keys=True).encode()
     return result
+
+
+def _consolidated_2(documents: dict[str, bytes]) -> dict[str, bytes]:
+    """Add ``.zmetadata``, where readers of version 2 look for the metadata of the whole store."""
+    names = (".zgroup", ".zattrs", ".zarray")
+    metadata = {
+        path: json.loads(data)
+        for path, data in sorted(documents.items())
+        if path.rsplit("/", 1)[-1] in names
+    }
+    whole = {"zarr_consolidated_format": 1, "metadata": metadata}
+    return {**documents, ROOT[2]: json.dumps(whole, sort_keys=True).encode()}
 
 
 def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dask
-import imagecodecs
 import numpy as np
 
 from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
@@ -16,7 +15,9 @@ from s2cloud.io.commit import commit
 from s2cloud.io.layers import Layer, summarise
 from s2cloud.io.receipt import Asset, Receipt
 from s2cloud.io.target import Product, Results, Sink, Written, layer_id
-from s2cloud.io.zarr_metadata import BLOSC, DIGEST, hierarchy, root_attributes
+from s2cloud.io.zarr_chunks import encode_chunk, encode_shard
+from s2cloud.io.zarr_metadata import DIGEST, ROOT, hierarchy, root_attributes
+from s2cloud.io.zarr_overviews import overview_layers
 from s2cloud.model.errors import InputError, UsageError
 from s2cloud.model.schema import ENCODINGS
 
@@ -29,10 +30,42 @@ if TYPE_CHECKING:
 
     from s2cloud.io.stores import Store
 
-__all__ = ["ZarrTarget", "to_zarr"]
+__all__ = ["ZarrOptions", "ZarrTarget", "to_zarr"]
 
 #: Simultaneous uploads of metadata, small objects that cost a round trip each.
 _UPLOADS = 8
+#: Chunks along a side of a shard.
+_PER_SHARD: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ZarrOptions:
+    """How a Zarr store is laid out.
+
+    Attributes
+    ----------
+    version
+        Version of the Zarr format. EOPF's own products are version 2, and its tools and GDAL
+        before 3.11 read no other; everything newer reads 3.
+    sharding
+        Whether a block of 18.3 km is nine chunks in one object, so that a reader of a small place
+        decodes a ninth; version 3 only.
+    overviews
+        Whether there are rasters of 120, 240 and 480 m, too.
+    """
+
+    version: Literal[2, 3] = 3
+    sharding: bool = False
+    overviews: bool = False
+
+    def __post_init__(self) -> None:
+        if self.version not in {2, 3} or (self.sharding and self.version == 2):
+            raise UsageError(
+                "no such Zarr layout",
+                expected="version 2, or version 3 with or without sharding",
+                found=f"version {self.version}, sharding {self.sharding}",
+                fix="leave sharding out or choose version 3",
+            )
 
 
 def to_zarr(
@@ -41,6 +74,7 @@ def to_zarr(
     *,
     storage_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    options: ZarrOptions | None = None,
 ) -> Receipt:
     """Write a tree as Zarr.
 
@@ -55,6 +89,8 @@ def to_zarr(
         Options of its file system.
     overwrite
         Replace a different product that is committed there.
+    options
+        Layout of the store: version of the format, sharding, overviews.
 
     Returns
     -------
@@ -70,13 +106,18 @@ def to_zarr(
 
     Notes
     -----
-    Zarr v3, consolidated, one chunk per 18.3 km block, blosc with zstd level 1 and bit-shuffle.
+    Zarr v3 unless `options` say otherwise, consolidated, one chunk per 18.3 km block, blosc with
+    zstd level 1 and bit-shuffle.
     Pixels are the integers that the GeoTIFFs hold, with CF ``scale_factor``, ``add_offset`` and
     ``_FillValue``; the scene classification has no ``_FillValue``, so that it opens as integers
     with class 0 for no-data. Blocks without data are not stored.
     """
     return commit(
-        l2a, str(destination), [ZarrTarget()], storage_options=storage_options, overwrite=overwrite
+        l2a,
+        str(destination),
+        [ZarrTarget(options=options or ZarrOptions())],
+        storage_options=storage_options,
+        overwrite=overwrite,
     )
 
 
@@ -85,10 +126,12 @@ class ZarrTarget:
     """The Zarr format of `s2cloud.io.commit`."""
 
     format: str = "zarr"
+    options: ZarrOptions = ZarrOptions()
 
     def layers(self, product: Product) -> list[Layer]:
-        """All rasters of the tree."""
-        return list(product.layers)
+        """All rasters of the tree, and overviews."""
+        extra = overview_layers(product.layers) if self.options.overviews else []
+        return [*product.layers, *extra]
 
     def names(self, product: Product) -> list[str]:
         """Names of the store and of its checksums."""
@@ -96,7 +139,7 @@ class ZarrTarget:
 
     def check(self, product: Product, store: Store) -> None:
         """Refuse a Zarr store that is not the rest of a killed attempt of ours."""
-        root = f"{product.layout.zarr}/zarr.json"
+        root = f"{product.layout.zarr}/{ROOT[self.options.version]}"
         try:
             found = store.read(root)
         except InputError:
@@ -111,11 +154,13 @@ class ZarrTarget:
     def tasks(self, product: Product, blocks: Mapping[str, Any], sink: Sink) -> list[Any]:
         """One task per chunk."""
         made = []
-        for layer in product.layers:
+        for layer in self.layers(product):
             name = layer_id(layer)
+            side = chunk_side(layer, self.options)
+            key = "c/{}/{}" if self.options.version == 3 else "{}.{}"
             job = _Job(
-                *(f"{product.layout.zarr}/{name}", name, layer.block),
-                *(layer.encoding.fill, layer.is_classes),
+                *(f"{product.layout.zarr}/{name}/{key}", name, layer.block),
+                *(layer.encoding.fill, layer.is_classes, side),
             )
             call = partial(_write_chunk, sink, job)
             label = f"write-zarr-{layer.path.split('/')[-2]}-{layer.key}-{sink.token}"
@@ -127,8 +172,13 @@ class ZarrTarget:
     def finish(self, product: Product, results: Results, draft: Receipt, sink: Sink) -> list[Asset]:
         """Write metadata and small arrays, the root last, and describe the store."""
         attributes = root_attributes(product, draft)
-        documents = hierarchy(product, results.small, attributes)
-        root = documents.pop("zarr.json")
+        whole = replace(product, layers=tuple(self.layers(product)))
+        sides = {layer_id(la): chunk_side(la, self.options) for la in whole.layers}
+        documents = hierarchy(
+            whole, results.small, attributes, version=self.options.version, sides=sides
+        )
+        last = ROOT[self.options.version]
+        root = documents.pop(last)
         prefix = product.layout.zarr
         with ThreadPoolExecutor(_UPLOADS) as pool:
             jobs = [
@@ -138,7 +188,7 @@ class ZarrTarget:
             chunks = [part for part in results.written if part.path]
             written = chunks + [job.result() for job in jobs]
         _remove_leftovers(sink.store, prefix, {part.path for part in written})
-        written.append(sink.write(f"{prefix}/zarr.json", root))
+        written.append(sink.write(f"{prefix}/{last}", root))
         files = {part.path.removeprefix(prefix)[1:]: part.sha256 for part in written}
         listed = sink.write(prefix + SUFFIX, checksum_lines(files))
         reflectance = ENCODINGS["reflectance"]
@@ -147,7 +197,7 @@ class ZarrTarget:
             Asset(
                 key="zarr",
                 href=prefix,
-                media_type="application/vnd.zarr; version=3",
+                media_type=f"application/vnd.zarr; version={self.options.version}",
                 roles=("data", "reflectance"),
                 size=sum(part.size for part in written),
                 sha256=folder_digest(files),
@@ -175,11 +225,19 @@ class ZarrTarget:
 class _Job:
     """What a task must know of its raster: no arrays, which would drag the graph along."""
 
-    folder: str
+    path: str
     layer: str
     chunk: tuple[int, int]
     fill: int
     classes: bool
+    side: int
+
+
+def chunk_side(layer: Layer, options: ZarrOptions) -> int:
+    """Side of the chunks in a shard of a raster; 0 where a chunk is an object of its own."""
+    rows, cols = layer.block
+    divides = rows == cols and rows % _PER_SHARD == 0
+    return rows // _PER_SHARD if options.sharding and divides else 0
 
 
 def _write_chunk(
@@ -194,26 +252,8 @@ def _write_chunk(
         whole = np.full(job.chunk, job.fill, dtype=block.dtype)
         whole[: block.shape[0], : block.shape[1]] = block
         block = whole
-    return [sink.write(f"{job.folder}/c/{row}/{col}", encode_chunk(block), job.layer, summary)]
-
-
-def encode_chunk(block: npt.NDArray[Any]) -> bytes:
-    """Bytes of a chunk as the ``bytes`` and ``blosc`` codecs of Zarr v3 read them.
-
-    One thread, for several would store their blocks in the order they finish and equal pixels
-    would not make equal bytes; the parallelism is over chunks.
-    """
-    little = np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("<"))
-    return bytes(
-        imagecodecs.blosc_encode(
-            cast("Any", little),  # the stub knows bytes only
-            level=BLOSC["clevel"],
-            compressor=BLOSC["cname"],
-            shuffle=BLOSC["shuffle"],
-            typesize=little.dtype.itemsize,
-            numthreads=1,
-        )
-    )
+    data = encode_shard(block, job.side, job.fill) if job.side else encode_chunk(block)
+    return [sink.write(job.path.format(row, col), data, job.layer, summary)]
 
 
 def _remove_leftovers(store: Store, prefix: str, current: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import imagecodecs
@@ -13,8 +14,12 @@ import rioxarray  # noqa: F401
 import xarray as xr
 import zarr
 
+from s2cloud.io.layers import quantise
 from s2cloud.io.product import write_product
-from s2cloud.io.zarr_writer import to_zarr
+from s2cloud.io.validate import validate
+from s2cloud.io.zarr_writer import ZarrOptions, to_zarr
+from s2cloud.model.errors import UsageError
+from s2cloud.model.schema import ENCODINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +50,7 @@ def test_opens_in_xarray_with_values_decoded(store, make_l2a):
             truth = variable.values
             if name in {"cld", "snw"}:
                 truth = np.where(truth == 101, np.nan, truth)
-            assert read.dims == variable.dims
+            assert read.dims == (variable.dims or ("scene",))
             scale = {"aot": 1e-3, "wvp": 1e-2}.get(str(name), 1e-4)
             np.testing.assert_allclose(read.values, truth, atol=0.5001 * scale, err_msg=str(name))
 
@@ -206,3 +211,79 @@ def test_identity_is_readable(store, granule):
     _, path = store
     item = opened(path).attrs["stac_discovery"]
     assert item["properties"]["s2:mgrs_tile"] == granule.tile
+
+
+LAYOUTS = [
+    ZarrOptions(version=2),
+    ZarrOptions(sharding=True),
+    ZarrOptions(overviews=True),
+    ZarrOptions(sharding=True, overviews=True),
+]
+
+
+@pytest.mark.parametrize("options", LAYOUTS, ids=str)
+def test_other_layouts_hold_the_same_pixels_and_are_valid(make_l2a, store, tmp_path, options):
+    _, plain = store
+    path = tmp_path / "other.zarr"
+    to_zarr(make_l2a(), path, options=options)
+    assert validate(path).findings == ()
+    with (
+        xr.open_datatree(plain, engine="zarr", mask_and_scale=False) as one,
+        xr.open_datatree(path, engine="zarr", mask_and_scale=False) as other,
+    ):
+        assert set(one.groups) <= set(other.groups)
+        for node in one.subtree:
+            for name, variable in node.data_vars.items():
+                same = other[node.path][str(name)]
+                xr.testing.assert_equal(same.variable, variable.variable)
+                fill = "_FillValue"  # NaN, of another type in version 2
+                assert {**same.attrs, fill: 0} == {**variable.attrs, fill: 0}
+
+
+def test_shards_are_nine_chunks_in_one_object(make_l2a, tmp_path):
+    path = tmp_path / "a.zarr"
+    to_zarr(make_l2a(), path, options=ZarrOptions(sharding=True))
+    array = zarr.open_array(path, path=f"{R10}/b02", mode="r")
+    assert (array.shards, array.chunks) == ((120, 120), (40, 40))
+    assert len(list((path / R10 / "b02/c").rglob("?"))) == 2 + 4
+    # The first rows have no data: chunks without any are not in their shard.
+    size = (path / R10 / "b02/c/0/0").stat().st_size
+    assert size < (path / R10 / "b02/c/1/0").stat().st_size
+
+
+def test_overviews_are_means_and_most_frequent_classes(make_l2a, tmp_path, values):
+    path = tmp_path / "a.zarr"
+    tree = make_l2a(side_m=7680, chunks={60: 64})
+    to_zarr(tree, path, options=ZarrOptions(overviews=True))
+    fine = quantise(values("b04", 60, 7680), ENCODINGS["reflectance"]).astype(float)
+    fine[fine == 0] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing
+        mean = np.nanmean(fine.reshape(64, 2, 64, 2).swapaxes(1, 2).reshape(64, 64, 4), axis=-1)
+    with xr.open_datatree(path, engine="zarr", mask_and_scale=False) as read:
+        found = read["measurements/reflectance/r120m/b04"]
+        np.testing.assert_array_equal(found.values, np.nan_to_num(np.rint(mean)))
+        assert found.rio.crs.to_epsg() == 32632
+        assert found.rio.resolution() == (120.0, -120.0)
+        scl = read["conditions/mask/l2a_classification/r240m/scl"]
+        assert scl.shape == (32, 32)
+        assert (np.asarray(scl)[:2] == 0).all()
+        levels = read["measurements/reflectance"].attrs["multiscales"]["layout"]
+        assert [level["asset"] for level in levels] == [f"r{n}m" for n in (10, 20, 60, 120, 240)]
+        assert levels[2]["transform"] == {"scale": [3.0, 3.0]}
+
+
+def test_gdal_reads_version_2(make_l2a, tmp_path, values):
+    path = tmp_path / "a.zarr"
+    to_zarr(make_l2a(), path, options=ZarrOptions(version=2))
+    with rasterio.open(f'ZARR:"{path}":/{R10}/b03') as opened:
+        assert opened.crs.to_epsg() == 32632
+        assert opened.transform[:6] == (10, 0, 699960, 0, -10, 5000040)
+        assert (opened.scales, opened.offsets, opened.nodata) == ((1e-4,), (-0.1,), 0)
+        expected = quantise(values("b03", 10), ENCODINGS["reflectance"])
+        np.testing.assert_array_equal(opened.read(1), expected)
+
+
+def test_impossible_layouts_are_refused():
+    with pytest.raises(UsageError, match="no such Zarr layout"):
+        ZarrOptions(version=2, sharding=True)
