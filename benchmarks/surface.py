@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import dask
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -84,15 +85,14 @@ def result(case: Case, folder: Path, size: int) -> dict[str, Any]:
     truth = xr.open_datatree(address, engine="zarr", chunks={})
     aux = xr.DataTree.from_dict({p: truth[p].to_dataset()[["elevation"]] for p in NODES})
     l1c = s2.open_l1c(product)
-    found = process(l1c, aux, config=ProcessorConfig(uncertainty=UncertaintyConfig(enabled=True)))
+    options = ProcessorConfig(uncertainty=UncertaintyConfig(enabled=True))
+    found = planes(process(l1c, aux, config=options), "quality/uncertainty")
     masks = {n: flat(v) > 0 for n, v in truth["conditions/mask/truth/r20m"].data_vars.items()}
     clear = masks["clear"] & ~masks["snow"] & ~masks["terrain_shadow"]
     out: dict[str, Any] = {"case": case, "within": {}, "negative": {}}
     for band in BANDS:
-        path = f"r20m/{band}"
-        boa = flat(found[f"measurements/reflectance/{path}"])
+        boa, sigma = found[band]
         true = surface_of(truth, band)
-        sigma = flat(found[f"quality/uncertainty/{path}"])
         seen = clear & np.isfinite(boa) & np.isfinite(true)
         out["within"][band] = float((np.abs(boa - true) <= sigma)[seen].mean())
         out["negative"][band] = float((boa[seen] < -0.005).mean())
@@ -101,16 +101,25 @@ def result(case: Case, folder: Path, size: int) -> dict[str, Any]:
     return out
 
 
+def planes(tree: xr.DataTree, *others: str) -> dict[str, list[npt.NDArray[Any]]]:
+    """Surface reflectance and other layers of the bands, in one go: they share the scene stage."""
+    folders = ("measurements/reflectance", *others)
+    wanted = {b: [tree[f"{f}/r20m/{b}"].data for f in folders] for b in BANDS}
+    (found,) = dask.compute(wanted)
+    return {band: [np.squeeze(plane) for plane in values] for band, values in found.items()}
+
+
 def slopes(
     l1c: xr.DataTree,
     aux: xr.DataTree,
-    found: xr.DataTree,
+    found: dict[str, list[npt.NDArray[Any]]],
     truth: xr.DataTree,
     masks: dict[str, npt.NDArray[np.bool_]],
     sza: float,
 ) -> dict[str, Any]:
     """Correlation of reflectance with the light on vegetated slopes, and what shadows become."""
-    off = process(l1c, aux, config=ProcessorConfig(terrain=TerrainConfig(enabled=False)))
+    without = ProcessorConfig(terrain=TerrainConfig(enabled=False))
+    off = planes(process(l1c, aux, config=without))
     ground = truth[NODES[0]].to_dataset().compute()
     saa = float(l1c["conditions/geometry/sun_angles"].values[1].mean())
     slope, aspect = (flat(ground[n]).astype(np.float32) for n in ("slope", "aspect"))
@@ -125,16 +134,15 @@ def slopes(
     weak = masks["clear"] & ~masks["snow"] & ~dark & (cosine > 0) & (cosine < WEAK)
     land = masks["clear"] & ~masks["snow"] & ~masks["terrain_shadow"]
     for band in BANDS:
-        path = f"measurements/reflectance/r20m/{band}"
         true = surface_of(truth, band)
         pair = []
         for tree in (off, found):
-            boa = flat(tree[path])
+            boa = tree[band][0]
             seen = usable & np.isfinite(boa)
             pair.append(float(np.corrcoef(boa[seen], cosine[seen])[0, 1]))
         seen = usable & np.isfinite(true)
         own = float(np.corrcoef(true[seen], cosine[seen])[0, 1])
-        boa = flat(found[path])
+        boa = found[band][0]
         ratio = (boa / true)[dark]
         known = np.isfinite(boa) & np.isfinite(true)
         inside = np.abs(boa - true) <= 0.05 * true + 0.005
