@@ -139,13 +139,14 @@ def environment(
         return np.zeros_like(boa), 0.0
     mean = float(boa[usable].mean(dtype=np.float64))
     values = np.where(usable, boa, 0.0).astype(np.float64)
-    size = tuple(fft.next_fast_len(2 * n - 1, real=True) for n in boa.shape)
-    planes = fft.rfft2(np.stack([values, usable, np.ones_like(values)]), size)
     rows, cols = boa.shape
+    mask = usable.tobytes()
+    plane = _transform(values)
 
     def gathered(reach: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:
-        weights = _spectrum((rows, cols), size, cell_m, reach, stretch)
-        total, share, inside = fft.irfft2(planes * weights, size)[:, :rows, :cols]
+        place = ((rows, cols), cell_m, reach, stretch)
+        share, inside = _shares(mask, *place)
+        total = fft.irfft2(plane * _spectrum(*place), _size(boa.shape))[:rows, :cols]
         return _filled(total, share, inside, mean)
 
     near, far = gathered(AEROSOL_REACH_KM), gathered(MOLECULAR_REACH_KM)
@@ -162,15 +163,45 @@ def _filled(
     return np.asarray((total + _FLOOR * inside * mean) / (share + _FLOOR * inside))
 
 
+def _size(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Rows and columns of the transforms: room for all distances within an array."""
+    return tuple(fft.next_fast_len(2 * n - 1, real=True) for n in shape)
+
+
+def _transform(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
+    return np.asarray(fft.rfft2(plane, _size(plane.shape)))
+
+
+@lru_cache(maxsize=8)
+def _shares(
+    mask: bytes,
+    shape: tuple[int, int],
+    cell_m: float,
+    reach: tuple[tuple[float, float], ...],
+    stretch: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weights of the clear cells around each one, and of all cells of the array.
+
+    Bands and steps of a retrieval mostly share what is clear: two thirds of the transforms.
+    """
+    usable = np.frombuffer(mask, dtype=bool).reshape(shape)
+    weights = _spectrum(shape, cell_m, reach, stretch)
+    share, inside = (
+        fft.irfft2(_transform(plane) * weights, _size(shape))[: shape[0], : shape[1]].copy()
+        for plane in (usable.astype(np.float64), np.ones(shape))
+    )
+    return share, inside
+
+
 @lru_cache(maxsize=8)
 def _spectrum(
     shape: tuple[int, int],
-    size: tuple[int, int],
     cell_m: float,
     reach: tuple[tuple[float, float], ...],
     stretch: float,
 ) -> npt.NDArray[np.complex128]:
     """Transform of the weights of cells at all distances within an array."""
+    size = _size(shape)
     fine = 7
     weights = np.zeros(size)
     rows, cols = (np.minimum(np.arange(n), n - np.arange(n)) * cell_m for n in size)
