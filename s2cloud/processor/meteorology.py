@@ -162,6 +162,7 @@ def _aerosol_model(tree: xr.DataTree, configured: str) -> tuple[str, str]:
     shares = tuple(sum(v for v in values if v is not None) for values in found)
     if all(v is not None for values in found for v in values) and sum(shares) > 0.0:
         return spelled(mixture_of_species(shares)), "cams"
+    logger.warning("product has no aerosol species in %s: aerosol begins as continental", CAMS)
     return "continental", "configuration"
 
 
