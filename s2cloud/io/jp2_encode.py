@@ -31,6 +31,10 @@ __all__ = ["IMAGE_TILE", "MASK_TILE", "Jp2Profile", "copy_to_jp2", "encode_jp2"]
 IMAGE_TILE: Final = {10: 1024, 20: 640, 60: 192}
 MASK_TILE: Final = {10: 1024, 20: 2048, 60: 256}
 
+#: Blocks that GDAL keeps in memory, of all files in work together. Its default, 5 % of the memory
+#: of the machine, would hold whole bands of which each pixel is asked for once. [MB]
+_CACHE_MB: Final = 64
+
 _COMMON: Final[dict[str, str]] = {
     "REVERSIBLE": "YES",
     "QUALITY": "100",
@@ -132,7 +136,7 @@ def encode_jp2(
     in memory would cost 241 MB more for each file in work.
     """
     with (
-        rasterio.Env(GDAL_NUM_THREADS="1"),
+        rasterio.Env(GDAL_NUM_THREADS="1", GDAL_CACHEMAX=_CACHE_MB),
         _pixels_beside(path, grid, profile, planes, convert) as source,
         rasterio.open(source) as opened,
     ):

@@ -1,0 +1,102 @@
+"""What programs that need an environment of their own read; minutes, for their installation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from s2cloud.io.zarr_writer import ZarrOptions, to_zarr
+
+EOPF = """
+import json, sys
+from eopf.store.zarr import EOZarrStore
+store = EOZarrStore(sys.argv[1])
+store.open()
+product = store.load()
+names = ["measurements/reflectance/r10m/b02", "quality/atmosphere/r10m/aot",
+         "conditions/mask/l2a_classification/r20m/scl", "quality/probability/r20m/cld"]
+print(json.dumps({n: [list(product[n].data.shape), float(product[n].data.mean())] for n in names}))
+"""
+XARRAY_EOPF = """
+import json, sys
+import xarray as xr
+path = sys.argv[1]
+found = {}
+for r in (10, 20, 60):
+    ds = xr.open_dataset(path, engine="eopf-zarr", op_mode="analysis", resolution=r)
+    found[str(r)] = [list(ds.b04.shape), float(ds.b04.mean())]
+found["groups"] = len(xr.open_datatree(path, engine="eopf-zarr", op_mode="native").groups)
+print(json.dumps(found))
+"""
+
+
+def environment(folder: Path, *packages: str) -> Path:
+    """Interpreter of a new environment; kept in the folder S2CLOUD_READERS if that is set."""
+    home = Path(os.environ.get("S2CLOUD_READERS", folder)) / packages[0].replace("=", "-")
+    python = home / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603
+        # Each in a call of its own: the second may override what the first is bound to.
+        for package in packages:
+            call = [str(python), "-m", "pip", "install", "--quiet", package]
+            if subprocess.run(call, check=False).returncode:  # noqa: S603
+                pytest.skip(f"{package} cannot be installed")
+    return python
+
+
+def answer(python: Path, program: str, path: Path) -> dict[str, list[object]]:
+    done = subprocess.run(  # noqa: S603
+        [str(python), "-W", "ignore", "-c", program, str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found: dict[str, list[object]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+@pytest.fixture
+def stores(make_l2a, granule, tmp_path):
+    """A store of each version."""
+    paths = {}
+    for version in (2, 3):
+        paths[version] = tmp_path / str(version) / f"{granule.l2a_name}.zarr"
+        options = ZarrOptions(version=version, sharding=version == 3, overviews=version == 3)
+        to_zarr(make_l2a(), paths[version], options=options)
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_eopf_loads_version_2(stores, tmp_path_factory):
+    python = environment(tmp_path_factory.mktemp("readers"), "eopf==2.8.1")
+    found = answer(python, EOPF, stores[2])
+    with xr.open_datatree(stores[2], engine="zarr") as tree:
+        for name, (shape, mean) in found.items():
+            assert shape == list(tree[name].shape)
+            if name.endswith(("/b02", "/aot")):
+                truth = float(np.nanmean(np.asarray(tree[name])))
+                assert mean == pytest.approx(truth, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("version", [2, 3])
+def test_xarray_eopf_reads_both_versions(stores, tmp_path_factory, version):
+    folder = tmp_path_factory.mktemp("readers")
+    python = environment(folder, "xarray-eopf==0.3.1", "pystac-client", "zarr>=3")
+    found = answer(python, XARRAY_EOPF, stores[version])
+    with xr.open_datatree(stores[version], engine="zarr") as tree:
+        for resolution in (10, 20, 60):
+            truth = tree[f"measurements/reflectance/r{resolution}m/b04"]
+            shape, mean = found[str(resolution)]
+            assert shape == list(truth.shape)
+            assert mean == pytest.approx(float(np.nanmean(np.asarray(truth))), abs=1e-4)
+        assert int(str(found["groups"])) >= len(tree.groups)
