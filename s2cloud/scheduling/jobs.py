@@ -194,6 +194,7 @@ def _run(
             storage_options=dict(job.destination_options),
             overwrite=job.overwrite,
             settle=settle or (None if client is None else partial(settled, client)),
+            zarr=zarr_options(job.config),
         )
     logger.info("job %s: done, %s", job.key[:12], public_url(product))
     return receipt
