@@ -20,10 +20,12 @@ from s2cloud.cli.config import config
 from s2cloud.cli.demo import demo
 from s2cloud.cli.explain import explain
 from s2cloud.cli.info import info
+from s2cloud.cli.jobs import jobs
 from s2cloud.cli.lut import lut
 from s2cloud.cli.plan import plan
 from s2cloud.cli.process import process
 from s2cloud.cli.report import report
+from s2cloud.cli.serve import serve
 from s2cloud.cli.simulate import simulate
 from s2cloud.cli.simulate_schedule import simulate_schedule
 from s2cloud.cli.validate import validate
@@ -67,6 +69,8 @@ for _command in (
     validate,
     report,
     catalog,
+    serve,
+    jobs,
     config,
     simulate,
     simulate_schedule,

@@ -27,8 +27,14 @@ def show(path: str | None) -> None:
 
 
 @config.command(short_help="Print the JSON schema of the options.")
-def schema() -> None:
+@click.option("--service", is_flag=True, help="Of the settings of `s2cloud serve`.")
+def schema(*, service: bool) -> None:
     """Print the JSON schema of the options: names, types, ranges, defaults and meanings."""
-    from s2cloud.config import ProcessorConfig  # noqa: PLC0415  # keep --help fast
+    if service:
+        from s2cloud.service.settings import Settings  # noqa: PLC0415  # keep --help fast
+
+        print(json.dumps(Settings.model_json_schema(), indent=2))
+        return
+    from s2cloud.config import ProcessorConfig  # noqa: PLC0415
 
     print(json.dumps(ProcessorConfig.model_json_schema(), indent=2))

@@ -123,7 +123,7 @@ class Lease:
 
 
 @contextlib.contextmanager
-def leased(store: Store, folder: str) -> Iterator[Lease]:
+def leased(store: Store, folder: str, *, after: int | None = None) -> Iterator[Lease]:
     """Hold the only lease of a folder.
 
     Parameters
@@ -132,6 +132,9 @@ def leased(store: Store, folder: str) -> Iterator[Lease]:
         Where.
     folder
         For the objects of leases; made and emptied as needed.
+    after
+        Number of a lease that the caller has watched for `PATIENCE_S` or longer without a sign of
+        life, 0 for none: then any other living holder is an error at once, none is waited for.
 
     Raises
     ------
@@ -139,7 +142,7 @@ def leased(store: Store, folder: str) -> Iterator[Lease]:
         If another run holds it and is alive. A run that died on this machine is succeeded at
         once, another one after `PATIENCE_S`.
     """
-    lease = _acquired(store, folder)
+    lease = _acquired(store, folder, after)
     thread = threading.Thread(target=lease.renew_until_released, name="lease", daemon=True)
     thread.start()
     try:
@@ -154,7 +157,7 @@ def swept(store: Store, folder: str) -> None:
         store.delete(folder)
 
 
-def _acquired(store: Store, folder: str) -> Lease:
+def _acquired(store: Store, folder: str, after: int | None) -> Lease:
     if store.protocol not in _CONDITIONAL:
         logger.info("%s knows no conditional writes: leases are read back only", store.url())
     token = uuid.uuid4().hex
@@ -162,7 +165,10 @@ def _acquired(store: Store, folder: str) -> Lease:
     since = 0.0
     while True:
         number, text = _latest(store, folder)
-        if number and not _is_over(text):
+        if number and not _is_over(text) and after is not None:
+            if number != after:
+                raise _busy(store)
+        elif number and not _is_over(text):
             if watched is None:
                 watched, since = (number, text), time.monotonic()
                 logger.info("another run holds %s: waiting for a sign of life", store.url())

@@ -53,8 +53,8 @@ class BatchMetrics:
 
     def __call__(self, event: Event | None, now: Snapshot) -> None:
         """Take note of the state of the batch."""
-        for state in _STATES:
-            self._products.labels(state).set(now.states.get(state, 0))
+        for state, number in {**dict.fromkeys(_STATES, 0), **now.states}.items():
+            self._products.labels(state).set(number)
         for stage, seconds in now.stages.items():
             self._stages.labels(stage).set(seconds)
         self._age.set(now.queue_age_s)

@@ -1,0 +1,1 @@
+"""Events in, products out: what runs where nobody types commands."""
