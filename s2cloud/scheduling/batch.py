@@ -6,6 +6,7 @@ import logging
 import math
 import queue
 import time
+import uuid
 from collections import Counter, defaultdict
 from dataclasses import replace
 from functools import partial
@@ -91,6 +92,7 @@ class Batch:
         self._ends: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._facts = ClusterFacts((), {})
         self._homes: dict[str, tuple[str, ...]] = {}
+        self._marks: dict[str, str] = {}
         self._seen: defaultdict[str, set[str]] = defaultdict(set)
         self._stop_at = math.inf
         self._saved = -math.inf
@@ -218,7 +220,10 @@ class Batch:
         self._homes[entry.key] = admission.workers
         for worker in admission.workers:
             self._seen[worker] |= {entry.tile, entry.date}
-        executor.make(entry.job, admission, self._make, partial(self._later, "made", entry))
+        # Not the key alone: another try, or another batch on this cluster, is counted apart.
+        mark = self._marks[entry.key] = f"{entry.key}.{uuid.uuid4().hex[:8]}"
+        ended = partial(self._later, "made", entry)
+        executor.make(entry.job, admission, mark, self._make, ended)
         self._happened("started", entry, ", ".join(admission.workers))
 
     def _take(self, timeout: float) -> None:
@@ -357,12 +362,12 @@ class Batch:
         )
 
     def _counted(self, entry: Entry) -> tuple[int, int]:
-        facts = self._facts.products.get(entry.key, ProductFacts())
+        facts = self._facts.products.get(self._marks.get(entry.key, ""), ProductFacts())
         return (min(facts.done, facts.total), facts.total)
 
     def _note_progress(self, only: Entry | None = None) -> None:
         for entry in (only,) if only is not None else self.entries.values():
-            facts = self._facts.products.get(entry.key)
+            facts = self._facts.products.get(self._marks.get(entry.key, ""))
             if facts is not None and entry.key in self._homes | ({only.key: ()} if only else {}):
                 entry.task_s = facts.task_s
                 entry.stages = dict(facts.seconds)

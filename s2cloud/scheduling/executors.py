@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import dask
 import dask.threaded
+from typing_extensions import override
 
 from s2cloud.model.errors import UnavailableError
 from s2cloud.scheduling.cluster import worker_memory_bytes
@@ -52,8 +53,8 @@ class Executor(Protocol):
         """Run a small function on a job, such as its projection."""
         ...
 
-    def make(self, job: Job, admission: Admission, make: Maker, on_end: Any) -> None:
-        """Start a product."""
+    def make(self, job: Job, admission: Admission, mark: str, make: Maker, on_end: Any) -> None:
+        """Start a product; the books count its tasks under the mark."""
         ...
 
     def abandon(self) -> None:
@@ -78,15 +79,27 @@ class _Threads:
     def call(self, function: Callable[[Job], Any], job: Job, on_end: Any) -> None:
         self._pool.submit(_told, on_end, function, job)
 
-    def make(self, job: Job, admission: Admission, make: Maker, on_end: Any) -> None:  # noqa: ARG002
+    def make(self, job: Job, admission: Admission, mark: str, make: Maker, on_end: Any) -> None:  # noqa: ARG002
         def run(job: Job) -> Made:
-            with of_product(job.key):
+            with of_product(mark):
                 return make(job)
 
         self._pool.submit(_told, on_end, run, job)
 
     def abandon(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Pool(ThreadPoolExecutor):
+    """Threads for block tasks that keep the books."""
+
+    def __init__(self, threads: int, ledger: ThreadLedger) -> None:
+        super().__init__(threads, "s2cloud-block")
+        self._ledger = ledger
+
+    @override
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return super().submit(self._ledger.timed(fn, *args, **kwargs))
 
 
 def _told(on_end: Any, function: Callable[[Job], Any], job: Job) -> None:
@@ -108,7 +121,7 @@ def thread_executor() -> Iterator[Executor]:
     threads = int(dask.config.get("num_workers", None) or dask.system.CPU_COUNT)
     ledger = ThreadLedger()
     with (
-        ThreadPoolExecutor(threads, "s2cloud-block") as blocks,
+        _Pool(threads, ledger) as blocks,
         ThreadPoolExecutor(_COORDINATORS, "s2cloud-product") as products,
         # Given by hand: hooks registered for all are taken away while one product computes.
         dask.config.set(
@@ -152,12 +165,13 @@ class _Cluster:
         )
         self._watch(future, on_end)
 
-    def make(self, job: Job, admission: Admission, make: Maker, on_end: Any) -> None:
+    def make(self, job: Job, admission: Admission, mark: str, make: Maker, on_end: Any) -> None:
         future = self._client.submit(
             make_on_worker,
             job,
             self._homes(admission),
             admission.urgency,
+            mark=mark,
             two_level=self._two_level,
             make=make,
             key=self._key("product", job),

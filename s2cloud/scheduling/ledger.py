@@ -115,7 +115,7 @@ def of_product(key: str, **annotations: Any) -> Iterator[None]:
     Parameters
     ----------
     key
-        Of the product.
+        Of the product, with a mark for the try after a full stop.
     **annotations
         More for dask: ``priority``, ``workers``, ``allow_other_workers``, ``resources``.
     """
@@ -128,8 +128,8 @@ def of_product(key: str, **annotations: Any) -> Iterator[None]:
 
 
 def current_product() -> str:
-    """Key of the product that this thread works for, empty if none."""
-    return _current.get()
+    """Key of the job that this thread works for, empty if none."""
+    return _current.get().partition(".")[0]
 
 
 class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no types
@@ -211,7 +211,6 @@ class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._began: dict[Any, float] = {}
         self._products: defaultdict[str, ProductFacts] = defaultdict(ProductFacts)
 
     @property
@@ -225,18 +224,27 @@ class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
             found = self._products[_current.get()]
             found.total += sum(len(state[name]) for name in ("ready", "waiting"))
 
-    def _pretask(self, key: Any, dsk: Any, state: Any) -> None:  # noqa: ARG002
+    def _posttask(self, *_: Any) -> None:
         with self._lock:
-            self._began[_current.get(), key] = time.perf_counter()
+            self._products[_current.get()].done += 1
 
-    def _posttask(self, key: Any, *_: Any) -> None:
-        with self._lock:
-            product = _current.get()
-            began = self._began.pop((product, key), None)
-            found = self._products[product]
-            found.done += 1
-            if began is not None:
-                found.add(key_split(key), time.perf_counter() - began)
+    def timed(self, function: Any, batch: Any) -> Any:
+        """What a thread of the pool should run in place of ``function(batch)``.
+
+        Dask's own hooks are called when a task is handed to the pool, not when it begins.
+        """
+        product = _current.get()
+        stage = key_split(batch[0][0])
+
+        def run() -> Any:
+            began = time.perf_counter()
+            try:
+                return function(batch)
+            finally:
+                with self._lock:
+                    self._products[product].add(stage, time.perf_counter() - began)
+
+        return run
 
     def products(self) -> dict[str, ProductFacts]:
         """Copy of the books."""

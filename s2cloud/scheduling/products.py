@@ -87,7 +87,7 @@ def make_product(job: Job, *, settle: Callable[[], None] | None = None) -> Made:
 
 
 def make_on_worker(
-    job: Job, homes: tuple[str, ...], urgency: float, *, two_level: bool, make: Maker
+    job: Job, homes: tuple[str, ...], urgency: float, *, mark: str, two_level: bool, make: Maker
 ) -> Made:
     """Make a product from a task of a dask worker.
 
@@ -102,6 +102,8 @@ def make_on_worker(
         Addresses of the workers the product is at home on; empty for all.
     urgency
         Priority of the block tasks.
+    mark
+        Name of this try in the books.
     two_level
         Whether other workers may help; without it this worker does everything.
     make
@@ -119,8 +121,8 @@ def make_on_worker(
         annotations |= {"workers": [here], "allow_other_workers": False}
     elif homes:
         annotations |= {"workers": list(homes), "allow_other_workers": True}
-    with worker_client() as client, _named(job), of_product(job.key, **annotations):
-        return replace(make(job, settle=partial(product_settled, client, job.key)), worker=here)
+    with worker_client() as client, _named(job), of_product(mark, **annotations):
+        return replace(make(job, settle=partial(product_settled, client, mark)), worker=here)
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ class Fake:
         found = Projection(product=job.source, tile="", date="", megapixels=1.0, cost=cost)
         on_end(found, None)
 
-    def make(self, job, admission, make, on_end):
+    def make(self, job, admission, mark, make, on_end):
         self.made.append((job.source, admission.workers))
         if not self.lost:
             on_end(Made(key=job.key, destination="memory://out"), None)

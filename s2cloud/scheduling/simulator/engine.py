@@ -367,6 +367,12 @@ class _Engine:
     # -- tasks -------------------------------------------------------------------------------------
 
     def _became_ready(self, product: _Product) -> None:
+        if product.phase != _BLOCKS:
+            # Coordinators do not take part in the bounded number of tasks of a worker.
+            product.ready, product.running = 0, 1
+            length = self._length(product, product.head_at)
+            self._at(self.env.now + length, self._coordinated, product, length)
+            return
         heapq.heappush(self.queue, product)
         for worker in product.homes:
             self._fill(worker)
@@ -402,8 +408,6 @@ class _Engine:
         self.numbers += 1
         task = _Task(product, worker, self.env.now, self.numbers)
         worker.tasks[task.number] = task
-        if product.phase == _HEAD:
-            product.head_at = worker
         self._at(self.env.now + self._length(product, worker), self._done, task)
 
     def _length(self, product: _Product, worker: _Worker) -> float:
@@ -421,6 +425,12 @@ class _Engine:
             worker.tiles.add(product.request.tile)
             worker.dates.add(product.request.date)
         return length
+
+    def _coordinated(self, product: _Product, length: float) -> None:
+        if product.phase != _OVER:
+            self.outcome.busy_s += length
+            product.running = 0
+            self._next_phase(product)
 
     def _done(self, task: _Task) -> None:
         worker, product = task.worker, task.product
