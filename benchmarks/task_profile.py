@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--format", default="cog")
     parser.add_argument("--bands", default="")
     parser.add_argument("--resolution", default="")
+    parser.add_argument("--quick", action="store_true")
     asked = parser.parse_args()
     bands = tuple(asked.bands.split(",")) if asked.bands else None
     resolution = tuple(int(r) for r in asked.resolution.split(",")) if asked.resolution else None
@@ -115,6 +116,7 @@ def main() -> None:
         formats=tuple(asked.format.split(",")),
         bands=bands,
         resolution=resolution,
+        quick=asked.quick,
         overwrite=True,
     )
     start = time.process_time()

@@ -132,7 +132,7 @@ def _batch(given: dict[str, Any], on_event: Any) -> Batch:
         config = config.model_copy(update={"auxiliary": maps_of})
     chosen = {
         name: given[name] for name in ("formats", "bbox", "bbox_crs", "mask", "bands", "resolution")
-    }
+    } | {"quick": given["quick"]}
     geometry = geometry_text(given["geometry"], given["bbox_crs"], common)
     minutes = given["deadline"]
     entries = [

@@ -143,7 +143,7 @@ def _jobs(given: dict[str, Any], options: dict[str, Any]) -> list[Any]:
     chosen = {
         name: given[name]
         for name in ("formats", "bbox", "bbox_crs", "mask", "bands", "resolution", "statistics")
-    }
+    } | {"quick": given["quick"]}
     return [
         Job(
             source,

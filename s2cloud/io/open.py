@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from s2cloud.io import stac_input
 from s2cloud.io.aws_layout import PRODUCT_INFO, TILE_INFO, read_aws_product, read_granule_folder
@@ -39,6 +40,7 @@ def open_l1c(
     geometry: Any = None,
     margin: float = MARGIN,
     statistics: Statistics = "tile",
+    finest: Literal[10, 20, 60] = 10,
     storage_options: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
     """Open a Level-1C product lazily.
@@ -73,6 +75,11 @@ def open_l1c(
         ``tile``: the statistics over the scene (aerosol, water vapour, clouds) come from the
         whole tile at reduced resolution, so that a part has the same pixels as the whole;
         ``region``: from the part with its margin alone, which reads less.
+    finest
+        Finest pixels that are wanted, 10, 20 or 60. [m] Finer bands of a whole tile then come from
+        the low resolutions in their JPEG 2000 files: half of the time for 20, a twentieth for 60.
+        Such a pixel is the low-pass of a wavelet at its centre, not the mean of the pixels below;
+        the tree says so. Parts of a tile, and layouts without JPEG 2000, are read in full.
     storage_options
         Options of the fsspec file system, such as ``{"endpoint_url": ...}`` or
         ``{"requester_pays": True}``.
@@ -99,7 +106,7 @@ def open_l1c(
     >>> l1c = open_l1c("S2B_MSIL1C_20250113T103309_N0511_R108_T32TLQ.SAFE")  # doctest: +SKIP
     >>> l1c["measurements/reflectance/r10m/b04"].mean().compute()  # doctest: +SKIP
     """
-    part = part_of(bbox, bbox_crs, geometry, margin, statistics)
+    part = replace(part_of(bbox, bbox_crs, geometry, margin, statistics), finest=_checked(finest))
     item = stac_input.as_item(source)
     if item is None and not isinstance(source, str | os.PathLike):
         raise UsageError(
@@ -117,6 +124,12 @@ def open_l1c(
     store = open_store(root, storage_options)
     prefix, names = _locate(store, "")
     return _read(ProductFiles.listed(store, prefix), names, part, public_url(address))
+
+
+def _checked(finest: int) -> int:
+    if finest not in (10, 20, 60):
+        raise UsageError("no such pixel size", where=repr(finest), expected="10, 20 or 60")
+    return finest
 
 
 def _read(files: ProductFiles, names: list[str], part: Part, uri: str) -> xr.DataTree:

@@ -62,11 +62,14 @@ class Part:
         What to read around it. [m]
     statistics
         What the overview covers.
+    finest
+        Pixel size below which bands are taken from the low resolutions of their files. [m]
     """
 
     shapes: tuple[geometries.Shape, ...] = ()
     margin: float = MARGIN
     statistics: Statistics = "tile"
+    finest: int = 10
 
     def on(self, grid: Grid, name: str) -> Placed:
         """Place the part on the overview of a tile.

@@ -148,18 +148,29 @@ def tree_of(p: SafeProduct, part: Part) -> xr.DataTree:
     placed = part.on(layout.overview, p.files.url())
     window = placed.window
     bands = {band: image for band, (image, _) in images.items()}
+    overview = _overview(p, layout, placed, bands)
+    finest = part.finest if placed.region is None else min(layout.grids)
     nodes: dict[str, xr.Dataset] = {}
     for resolution in layout.grids:
         members = [band for band in BANDS if layout.nodes.get(band) == resolution and band in bands]
+        if resolution < finest:
+            continue
+        if resolution == finest == 60:
+            nodes[reflectance_path(resolution)] = overview
+            continue
         nodes[reflectance_path(resolution)] = _reflectance(
             p, layout, window, resolution, {band: bands[band] for band in members}
         )
-    nodes[f"{OVERVIEW}/r60m"] = _overview(p, layout, placed, bands)
+    if finest == 20 and (20 in layout.grids):
+        finer = [band for band in BANDS if layout.nodes.get(band) == 10 and band in bands]
+        low = _low_pass(p, layout, {band: bands[band] for band in finer})
+        nodes[reflectance_path(20)] = nodes[reflectance_path(20)].assign(low.data_vars)
+    nodes[f"{OVERVIEW}/r60m"] = overview
     nodes[GEOMETRY] = p.tile.geometry
     nodes |= _meteorology(p)
     nodes |= _masks(p, layout, placed)
     tree = xr.DataTree.from_dict(nodes)
-    tree.attrs = _attrs(p, layout, placed, missing) | p.files.identity()
+    tree.attrs = _attrs(p, layout, placed, missing, finest) | p.files.identity()
     return tree
 
 
@@ -224,6 +235,14 @@ def _reflectance(
         for band, image in bands.items()
     }
     return _counts(p, grid.window(row, col, height, width), resolution, arrays)
+
+
+def _low_pass(p: SafeProduct, layout: Layout, bands: dict[str, JP2Image]) -> xr.Dataset:
+    """10 m bands on the pixels of 20 m, from the low resolutions of their files."""
+    grid = layout.grids[20]
+    # Small images, too: what a pixel is must not depend on the size of the tile.
+    arrays = {band: image.overview(2, grid.shape, least=0) for band, image in bands.items()}
+    return _counts(p, grid, 20, arrays)
 
 
 def _overview(
@@ -351,7 +370,13 @@ def _polygon_grid(layout: Layout, window: Window, node: Resolution) -> Grid:
     return grid.window(*_scaled(window, layout.factors[node], grid))
 
 
-def _attrs(p: SafeProduct, layout: Layout, placed: Placed, missing: list[str]) -> dict[str, Any]:
+def _attrs(
+    p: SafeProduct, layout: Layout, placed: Placed, missing: list[str], finest: int
+) -> dict[str, Any]:
+    quick = finest > min(layout.grids)
+    note = f"finer bands are low-passes of their wavelet at {finest} m, not means of pixels"
+    if quick:
+        logger.warning("%s: %s", p.product.name, note)
     found = Granule(
         name=p.product.name,
         sensor=p.product.sensor,  # type: ignore[arg-type]  # checked by Granule itself
@@ -372,5 +397,5 @@ def _attrs(p: SafeProduct, layout: Layout, placed: Placed, missing: list[str]) -
         solar_irradiance=list(p.product.solar_irradiance),
         missing=missing,
         placed=placed,
-        notes=[*p.notes, layout.note],
+        notes=[*p.notes, layout.note, note if quick else ""],
     )

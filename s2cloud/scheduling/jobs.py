@@ -65,6 +65,9 @@ class Job:
         Rasters and pixel sizes to write, as in `s2cloud.select`; None for all.
     statistics
         ``tile`` or ``region``: what the statistics over the scene come from.
+    quick
+        Whether bands finer than `resolution` may come from the low resolutions of their files, as
+        with ``finest`` of `open_l1c`.
     config
         Processing options; their block ``auxiliary`` names the maps to open.
     source_options, destination_options, auxiliary_options
@@ -87,12 +90,18 @@ class Job:
     bands: tuple[str, ...] | None = None
     resolution: tuple[int, ...] | None = None
     statistics: Statistics = "tile"
+    quick: bool = False
     config: ProcessorConfig = field(default_factory=ProcessorConfig)
     source_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     destination_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     auxiliary_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     overwrite: bool = False
     neighbours: tuple[str, ...] = ()
+
+    @property
+    def finest(self) -> Any:
+        """Finest pixels to be read. [m]."""
+        return min(self.resolution) if self.quick and self.resolution else 10
 
     @property
     def key(self) -> str:
@@ -106,6 +115,7 @@ class Job:
             "part": [self.bbox, self.bbox_crs, self.geometry, self.mask, self.statistics],
             "rasters": [self.bands, self.resolution],
             "formats": sorted(self.formats),
+            **({"finest": self.finest} if self.quick else {}),
             "config": self.config.digest,
             "version": VERSION,
         }
@@ -170,6 +180,7 @@ def _run(
         geometry=job.geometry,
         margin=_margin(job.config),
         statistics=job.statistics,
+        finest=job.finest,
         storage_options=dict(job.source_options),
     )
     aux = open_aux(l1c, job.config, storage_options=job.auxiliary_options)
