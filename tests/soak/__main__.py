@@ -49,7 +49,7 @@ def killed(folder: Path, arguments: argparse.Namespace) -> int:
     product_runs.warm(safe, folder / "warm")
     rounds, seed = arguments.rounds // 2, arguments.seed
     results = [kills.soak("disk", safe, str(folder / "out"), {}, rounds=rounds, seed=seed)]
-    print(results, flush=True)  # noqa: T201
+    _write_kills(results, began, arguments)
     with served(folder / "s3") as server:
         results.append(
             kills.soak(
@@ -62,6 +62,11 @@ def killed(folder: Path, arguments: argparse.Namespace) -> int:
                 folder_of_store=server.path("soak/out"),
             )
         )
+    _write_kills(results, began, arguments)
+    return sum(len(r.faults) for r in results)
+
+
+def _write_kills(results: list[kills.Kills], began: float, arguments: argparse.Namespace) -> None:
     lines = [
         (
             "| store | rounds | kills that hit a living run | complete and bit-identical | faults "
@@ -75,9 +80,8 @@ def killed(folder: Path, arguments: argparse.Namespace) -> int:
             f"{r.resumed_runs} | {r.resumed_parts} | {r.seconds:.1f} |"
         )
         lines += [f"- {fault}" for fault in r.faults]
-    command = f"python -m tests.soak kills --rounds {arguments.rounds} --seed {seed}"
+    command = f"python -m tests.soak kills --rounds {arguments.rounds} --seed {arguments.seed}"
     written("kills", lines, began, command)
-    return sum(len(r.faults) for r in results)
 
 
 def broken(folder: Path, arguments: argparse.Namespace) -> int:
