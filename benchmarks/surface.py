@@ -163,8 +163,8 @@ def table(results: list[dict[str, Any]]) -> str:
         "with terrain correction, and that of the truth; share of sunlit land within 0.05 of the",
         "truth and 0.005; share of weakly lit (cosine below 0.35) and shaded slopes brighter than",
         "1.3 times the truth and 0.02; shaded pixels: median and 95 % quantile of reflectance over",
-        "truth. Mountains are 11 km wide: of the light that molecules scatter into B02 from farther",
-        "away, mirrored in the simulation, the processor knows nothing.", "",
+        "truth. Mountains are 11 km wide: of the light that molecules scatter into B02 from beyond",
+        "that, mirrored in the simulation, the processor knows nothing.", "",
         "| scene | band | without | with | truth | drop | in bound | too bright | shadow | 95 % |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip

@@ -157,9 +157,8 @@ class SurfaceConfig(_Options):
     """Surface reflectance."""
 
     adjacency_km: float = Field(default=1.0, ge=0.0, le=10.0)
-    """Range of the surroundings that scatter into a pixel: 1 is that of 6S, where three fifths of
-    the light scattered by aerosol come from within 1 km and half of that of molecules from within
-    8 km; other values stretch both; 0 switches it off. [km]"""
+    """Range of the surroundings that aerosol scatters into a pixel, whose weight falls to 1 / e
+    within it; that of molecules is 12 times as far, as in 6S. 0 switches adjacency off. [km]"""
     cirrus_correction: bool = False
     """Whether light of thin cirrus is taken away with the help of B10."""
     cirrus_minimum_tcwv: float = Field(default=2.5, ge=0.0, le=20.0)

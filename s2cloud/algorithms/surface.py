@@ -39,9 +39,9 @@ __all__ = [
     "uniform_surface",
 ]
 
-#: Shares and ranges [km] of the exponentials of 6S's environment functions, see `environment`.
+#: Shares and ranges [km] of the exponentials of the environment functions, see `environment`.
 MOLECULAR_REACH_KM: Final = ((0.930, 1 / 0.08), (0.070, 1 / 1.10))
-AEROSOL_REACH_KM: Final = ((0.448, 1 / 0.27), (0.552, 1 / 2.83))
+AEROSOL_REACH_KM: Final = ((1.0, 1.0),)
 #: Cells around a cell within which the density of the weights is averaged.
 _NEAR: Final = 3
 #: Share of clear surroundings below which the mean of the scene takes over.
@@ -117,7 +117,7 @@ def environment(
         Share of the light scattered on its way up that molecules scatter, the rest being the
         aerosol's. [1], a number or on the cells
     stretch
-        Factor on the ranges of 6S.
+        Factor on the ranges.
 
     Returns
     -------
@@ -127,12 +127,13 @@ def environment(
 
     Notes
     -----
-    The environment functions of 6S (Vermote et al. 1997, doi:10.1109/36.581987):
-    ``F(r) = 1 - 0.930 exp(-0.08 r) - 0.070 exp(-1.10 r)`` for molecules and
-    ``1 - 0.448 exp(-0.27 r) - 0.552 exp(-2.83 r)`` for aerosol, r in km. Half of the light that
-    molecules scatter into the view comes from more than 8 km away, half of that of aerosol from
-    within 0.6 km: a square of one kilometre is right for neither, and beside snow it is off by
-    0.01 to 0.02 in the blue.
+    From within r kilometres comes ``F(r) = 1 - 0.930 exp(-0.08 r) - 0.070 exp(-1.10 r)`` of what
+    molecules scatter into the view, as in 6S (Vermote et al. 1997, doi:10.1109/36.581987): half of
+    it from more than 8 km away. Of what aerosol scatters it is ``1 - exp(-r)``, half from within
+    0.7 km. The reach of aerosol depends on its height, which nobody knows; that of 6S,
+    ``1 - 0.448 exp(-0.27 r) - 0.552 exp(-2.83 r)`` for a scale height of 2 km, has half within
+    0.5 km and a third from beyond 1 km. A square of one kilometre is right for neither: beside
+    snow it is off by 0.01 to 0.02 in the blue.
     """
     usable = clear & np.isfinite(boa)
     if not usable.any():
