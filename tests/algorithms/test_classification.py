@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from s2cloud.algorithms.classification import UNDECIDED, Thresholds, classify_pixels, kernels
+from s2cloud.algorithms.classification import UNDECIDED, Thresholds, classify_pixels, sequence
 from s2cloud.algorithms.classification.rules import limits_of, single
 from s2cloud.model.bands import BANDS
 from s2cloud.model.errors import UsageError
@@ -81,7 +81,7 @@ def test_step_3_ndvi(ndvi, factor):
     [(0.75, 0.16, 0.1667), (0.85, 0.15, 0.5), (0.95, 0.15, 0.8333)],
 )
 def test_step_5_1_soil(ratio, limit, factor):
-    assert kernels.soil_limit(single(ratio), LIMITS) == pytest.approx(limit)
+    assert sequence.soil_limit(single(ratio), LIMITS) == pytest.approx(limit)
     below, above = limit - 0.001, limit + 0.001
     rest = {"b03": 0.2, "b04": 0.25, "b8a": 0.3}
     assert classified(spectrum(b02=below, b11=below / ratio, **rest))[1] == pytest.approx(
@@ -91,8 +91,8 @@ def test_step_5_1_soil(ratio, limit, factor):
 
 
 def test_step_5_1_soil_limit_is_clipped():
-    assert kernels.soil_limit(single(0.2), LIMITS) == pytest.approx(0.32)
-    assert kernels.soil_limit(single(0.5), LIMITS) == pytest.approx(0.26)
+    assert sequence.soil_limit(single(0.2), LIMITS) == pytest.approx(0.32)
+    assert sequence.soil_limit(single(0.5), LIMITS) == pytest.approx(0.26)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_step_5_1_soil_limit_is_clipped():
     [(1.9, 0.10, 1.0), (2.0, 0.11, 1.0), (2.5, 0.16, 0.75), (3.0, 0.21, 0.5), (3.5, 0.21, 0.25)],
 )
 def test_step_5_2_water_dims_cloud(ratio, limit, factor):
-    assert kernels.water_limit(single(ratio), LIMITS) == pytest.approx(limit)
+    assert sequence.water_limit(single(ratio), LIMITS) == pytest.approx(limit)
     bands = {"b02": 0.19, "b03": 0.17, "b04": 0.16, "b8a": 0.14, "b11": 0.19 / ratio}
     full = (0.10 / 0.19) ** 2
     below = classified(spectrum(**bands, b12=limit - 0.001))
@@ -112,7 +112,7 @@ def test_step_5_2_water_dims_cloud(ratio, limit, factor):
     ("ratio", "limit", "factor"), [(0.92, 0.245, 0.1), (1.0, 0.225, 0.5), (1.08, 0.205, 0.9)]
 )
 def test_step_6_rock(ratio, limit, factor):
-    assert kernels.rock_limit(single(ratio)) == pytest.approx(limit)
+    assert sequence.rock_limit(single(ratio)) == pytest.approx(limit)
     bands = {"b03": 0.25, "b04": 0.25}
     below, above = limit - 0.002, limit + 0.002  # below, B02/B11 stays in 0.7 to 1: no soil
     dim = spectrum(b02=below, b11=0.25, b8a=0.25 * ratio, **bands)
@@ -122,8 +122,8 @@ def test_step_6_rock(ratio, limit, factor):
 
 
 def test_step_6_rock_limit_is_clipped():
-    assert kernels.rock_limit(single(0.5)) == pytest.approx(0.35)
-    assert kernels.rock_limit(single(2.0)) == pytest.approx(0.16)
+    assert sequence.rock_limit(single(0.5)) == pytest.approx(0.35)
+    assert sequence.rock_limit(single(2.0)) == pytest.approx(0.16)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from s2cloud.algorithms.classification import (
     Sky,
     classify_scene,
     classify_window,
+    overview_shadows,
     reach_of,
 )
 from s2cloud.model.schema import SCL
@@ -102,6 +103,13 @@ def shadow_scene():
     return toa
 
 
+@pytest.fixture
+def nothing_beyond(monkeypatch):
+    """No clouds beyond the edge of the image."""
+    monkeypatch.setattr(overview_shadows, "_BEYOND", 0.0)
+
+
+@pytest.mark.usefixtures("nothing_beyond")
 def test_shadow_lies_where_the_sun_casts_it_and_nowhere_else():
     (scl, _, _), scene = classified(shadow_scene())
     assert share(scl[50:71, 102:119], SCL.CLOUD_SHADOW) > 0.9
@@ -109,9 +117,87 @@ def test_shadow_lies_where_the_sun_casts_it_and_nowhere_else():
     assert scene.geometric[:, :20].max() == 0
 
 
+@pytest.mark.usefixtures("nothing_beyond")
 def test_the_sun_from_the_other_side_casts_no_shadow_there():
     (scl, _, _), _ = classified(shadow_scene(), sky=replace(SKY, saa=0.0))
     assert not (scl[50:71] == SCL.CLOUD_SHADOW).any()
+
+
+def test_clouds_beyond_the_edge_cast_shadows_into_a_cloudy_scene_only():
+    sky = replace(SKY, saa=0.0)
+    (scl, _, _), scene = classified(shadow_scene(), sky=sky)
+    assert share(scl[52:69, 12:29], SCL.CLOUD_SHADOW) > 0.9
+    assert scene.geometric[58:, :20].max() < 13 < scene.geometric[:20, :20].min()
+    clear = shadow_scene()
+    put(clear, VEGETATION, slice(120, 141), slice(100, 121))
+    (scl, _, _), _ = classified(clear, sky=sky)
+    assert not (scl == SCL.CLOUD_SHADOW).any()
+
+
+def test_dim_ground_far_from_deep_shadow_is_no_shadow():
+    toa = shadow_scene()
+    put(toa, np.array(VEGETATION) * 0.60, slice(50, 71), slice(100, 121))
+    (scl, _, _), _ = classified(toa)
+    assert not (scl[50:71, 100:121] == SCL.CLOUD_SHADOW).any()
+
+
+def test_the_edge_of_a_shadow_is_shadow_by_the_land_beside_it():
+    toa = shadow_scene()
+    put(toa, np.array(VEGETATION) * 0.70, slice(48, 73), slice(98, 123))
+    put(toa, np.array(VEGETATION) * 0.30, slice(50, 71), slice(100, 121))
+    (scl, _, _), _ = classified(toa)
+    assert share(scl[52:69, 98:100], SCL.CLOUD_SHADOW) > 0.9
+    assert not (scl[52:69, 94:97] == SCL.CLOUD_SHADOW).any()
+
+
+def test_specks_of_water_in_a_shadow_are_shadow():
+    toa = shadow_scene()
+    deep = np.array(VEGETATION) * 0.30
+    deep[8] = 0.03  # B8A below B04, as in water
+    for row in range(52, 69, 4):
+        put(toa, deep, slice(row, row + 1), slice(102, 119))
+    (scl, _, _), _ = classified(toa)
+    assert share(scl[52:69, 102:119], SCL.CLOUD_SHADOW) > 0.95
+
+
+def vapour_scene():
+    """High clouds over land, and bright ground as low as the land."""
+    toa = land(180, 180)
+    high = np.array(CLOUD)
+    high[10] = 0.010
+    put(toa, high, slice(110, 170), slice(100, 170))
+    return toa
+
+
+def test_bright_ground_beside_clouds_shows_no_more_b10_than_the_ground():
+    toa = vapour_scene()
+    put(toa, CLOUD, slice(98, 104), slice(110, 116))
+    (scl, _, _), scene = classified(toa)
+    assert 0.002 < scene.facts.cloud_b10 < 0.02
+    assert share(scl[98:104, 110:116], SCL.NOT_VEGETATED) == 1
+    assert share(scl[113:167, 103:167], SCL.CLOUD_HIGH_PROBABILITY) == 1
+
+
+def test_wide_low_cloud_stays_cloud_beside_high_clouds():
+    toa = vapour_scene()
+    put(toa, CLOUD, slice(20, 70), slice(30, 90))
+    (scl, _, _), _ = classified(toa)
+    assert share(scl[24:66, 34:86], (SCL.CLOUD_HIGH_PROBABILITY,)) == 1
+
+
+def test_cirrus_over_all_water_does_not_hide_itself():
+    toa = land(90, 90, LAKE)
+    toa[10] = 0.006
+    (scl, _, _), scene = classified(toa)
+    assert scene.facts.cirrus_water <= 0.004
+    assert share(scl, SCL.THIN_CIRRUS) > 0.95
+
+
+def test_dark_ground_that_is_bright_in_the_infrared_is_bare():
+    basalt = np.array(DARK)
+    basalt[11] = 0.075
+    (scl, _, _), _ = classified(land(60, 60, basalt))
+    assert share(scl, SCL.NOT_VEGETATED) == 1
 
 
 def test_water_in_the_reach_of_a_cloud_stays_water():

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s2cloud.algorithms.classification.mixtures import tidy_shores
+from s2cloud.algorithms.classification.overview_shadows import slope_light, spectral_shadow
+from s2cloud.algorithms.classification.penumbra import tidy_shadows
 from s2cloud.algorithms.classification.refine import (
     UNTIL_END,
     Planes,
     refine_planes,
     settle_planes,
 )
-from s2cloud.algorithms.classification.scene import ClassificationScene, spectral_shadow
 from s2cloud.algorithms.classification.shadow import CELL
 from s2cloud.algorithms.classification.window import (
     Ground,
@@ -32,6 +33,8 @@ from s2cloud.model.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from s2cloud.algorithms.classification.scene import ClassificationScene
 
     Floats = npt.NDArray[np.float32]
     Codes = npt.NDArray[np.uint8]
@@ -132,7 +135,17 @@ def classify_window(
     if options.evolution:
         if scene.facts.terrain:
             tidy_shade(scl)
-        flags = scene.flags[np.ix_(found.planes.rows, found.planes.columns)]
+        at = np.ix_(found.planes.rows, found.planes.columns)
+        flags = scene.flags[at]
+        tidy_shadows(
+            np.ascontiguousarray(toa, dtype=np.float32),
+            scl,
+            scene.geometric[at] > 0,
+            flags,
+            found.planes.water,
+            frame.pixel_size,
+            slope_light(ground or Ground(), scene.facts.cos_sza),
+        )
         tidy_shores(np.ascontiguousarray(toa, dtype=np.float32), scl, flags)
         scl = grown(state, flags, found.border, options, frame.pixel_size)
     if options.median > 1:
@@ -184,7 +197,8 @@ def refined(
     if scene.geometric[np.ix_(rows, columns)].any():
         origin, cell = (frame.row, frame.col), CELL * frame.factor
         floor = float(scene.facts.shadow_floor)
-        spectral = spectral_shadow(bands, scene.reference, floor, origin, cell)
+        light = slope_light(maps, scene.facts.cos_sza)
+        spectral = spectral_shadow(bands, scene.reference, floor, origin, cell, light=light)
     planes = surroundings(border, spectral)
     refine_planes(bands, planes, scene.facts, UNTIL_END, state.scl, state.confidence)
     return Refined(state, planes, border)

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from s2cloud.algorithms.classification.kernels import ratio
 from s2cloud.algorithms.classification.morphology import box_dilated
 from s2cloud.algorithms.classification.rules import UNDECIDED, code_of, inlined, single
+from s2cloud.algorithms.classification.sequence import ratio
 from s2cloud.algorithms.classification.steps import CAST, SNOWY, Facts, Place, Sight
 from s2cloud.model.bands import BAND_INDEX
 from s2cloud.model.schema import SCL
@@ -53,6 +53,7 @@ _GREEN_NIR: Final = single(1.1)  # B8A/B04 of what holds plants is above
 _HALF_SNOW: Final = single(0.4)  # (B03 - B11)/(B03 + B11) of pixels half snow is above
 _LIQUID: Final = single(0.45)  # B12/B11 of white water is below
 _WHITE_NIR: Final = single(0.85)  # B8A/B03 of white water is below
+_SHORES: Final = (SCL.CAST_SHADOW, SCL.NOT_VEGETATED, SCL.UNCLASSIFIED)
 _SHORE_INDEX: Final = np.float32(0.2)  # (B03 - B11)/(B03 + B11) at TOA, where the sky adds to B03
 _SHORE_NDVI: Final = np.float32(0.36)  # as step 3: no plants below
 
@@ -98,7 +99,7 @@ def tidy_shores(toa: Floats, scl: Codes, flags: npt.NDArray[np.uint16]) -> None:
     flags
         Bits of the scene on the same pixels; the shadow of terrain stays what it is.
     """
-    dark = (scl == SCL.CAST_SHADOW) & ((flags & CAST) == 0)
+    dark = np.isin(scl, _SHORES) & ((flags & CAST) == 0)
     if not dark.any():
         return
     dark &= box_dilated(scl == SCL.WATER, SHORE_REACH)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from s2cloud.algorithms.classification.kernels import ratio
 from s2cloud.algorithms.classification.mixtures import snow_mixture, white_water
 from s2cloud.algorithms.classification.rules import code_of, compiled, inlined, single
+from s2cloud.algorithms.classification.sequence import ratio
 from s2cloud.algorithms.classification.steps import (
     LARGE,
     Place,
@@ -204,8 +204,8 @@ def refine(
 ) -> tuple[int, float, float]:
     """Steps 5 to 12 of Sen2Cor 2.10, without dilation."""
     code, cloud, snow = snow_mixture(sight, place, code, cloud, snow, facts)
-    code, cloud = border(place, code, cloud)
-    code = dark_soil(sight, code)
+    code, cloud = border(sight, place, code, cloud, facts)
+    code = dark_soil(sight, code, facts)
     if until > UNTIL_CIRRUS:
         code = cirrus_statistics(sight, place, code, facts)
         code, cloud = built_up(place, code, cloud)
@@ -236,7 +236,7 @@ def refine_classic(
     code = mapped_water(place, code)
     code, cloud = classic_terrain(sight, place, code, cloud, facts)
     code, cloud, snow = snow_recovery(sight, place, code, cloud, snow, facts)
-    code = dark_soil(sight, code)
+    code = dark_soil(sight, code, facts)
     if until > UNTIL_CIRRUS:
         code, cloud = classic_ground(sight, place, code, cloud, facts)
         code = classic_cirrus(sight, place, code, facts)

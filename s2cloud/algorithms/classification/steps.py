@@ -20,13 +20,60 @@ Where Sen2Cor is known to fail the step is kept and mended:
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from s2cloud.algorithms.classification.kernels import ratio
-from s2cloud.algorithms.classification.rules import UNDECIDED, code_of, inlined, single
-from s2cloud.model.schema import SCL
+from s2cloud.algorithms.classification.classic_steps import (
+    classic_cirrus,
+    classic_ground,
+    classic_terrain,
+)
+from s2cloud.algorithms.classification.rules import inlined, single
+from s2cloud.algorithms.classification.sequence import ratio
+from s2cloud.algorithms.classification.shade_steps import (
+    classic_shadow,
+    cloud_shadow,
+    terrain_shadow,
+    topography,
+)
+from s2cloud.algorithms.classification.surroundings import (
+    BARE,
+    BLOB,
+    BUILT,
+    CAST,
+    CAST_SHADOW,
+    CIRRUS,
+    CIRRUS_ALTITUDE,
+    CIRRUS_BOTTOM,
+    CLOUD,
+    CLOUD_SHADOW,
+    COAST,
+    CONFIRMED,
+    DUE,
+    FOG,
+    HIGH,
+    LARGE,
+    LOW,
+    MAP_WATER,
+    MEDIUM,
+    ONE,
+    OPEN,
+    RIM,
+    SEA,
+    SNOW,
+    SNOWY,
+    THIN_CIRRUS,
+    UNCLASSIFIED,
+    URBAN,
+    WATER,
+    WATER_INDEX,
+    ZERO,
+    Facts,
+    Place,
+    Sight,
+    water_index,
+)
 
 __all__ = [
     "BLOB",
@@ -35,6 +82,8 @@ __all__ = [
     "CIRRUS",
     "COAST",
     "CONFIRMED",
+    "DUE",
+    "FOG",
     "HIGH",
     "LARGE",
     "LOW",
@@ -68,50 +117,13 @@ __all__ = [
     "water_index",
 ]
 
-# Bits of the flags that the scene stage hands to the blocks.
-CAST: Final = 1  # in the shadow of terrain
-LARGE: Final = 2  # inside cloud that survives an opening
-BLOB: Final = 4  # inside a cloud so large that coast and town do not matter
-COAST: Final = 8  # near the edge of water
-LOW: Final = 16  # parallax says: on the ground
-HIGH: Final = 32  # parallax says: well above the ground
-CIRRUS: Final = 64  # B10 of a neighbourhood is beyond what the ground of its class shows
-BUILT: Final = 128  # built-up or bare land cover, not beside cloud
-URBAN: Final = 256  # near built-up land cover
-SEA: Final = 512  # land cover is water
-CONFIRMED: Final = 1024  # parallax says: not on the ground
-SNOWY: Final = 2048  # snow lies around
-RIM: Final = 4096  # touches a thick cloud, whose light B10 mixes in
-
-_OPEN: Final = code_of(UNDECIDED)
-_LIT: Final = code_of(13)  # dark, but the sun reaches it
-_CAST_SHADOW: Final = code_of(SCL.CAST_SHADOW)
-_SHADOW: Final = code_of(SCL.CLOUD_SHADOW)
-_VEGETATION: Final = code_of(SCL.VEGETATION)
-_BARE: Final = code_of(SCL.NOT_VEGETATED)
-_WATER: Final = code_of(SCL.WATER)
-_UNCLASSIFIED: Final = code_of(SCL.UNCLASSIFIED)
-_MEDIUM: Final = code_of(SCL.CLOUD_MEDIUM_PROBABILITY)
-_CLOUD: Final = code_of(SCL.CLOUD_HIGH_PROBABILITY)
-_CIRRUS: Final = code_of(SCL.THIN_CIRRUS)
-_SNOW: Final = code_of(SCL.SNOW_ICE)
-
-_ZERO: Final = single(0.0)
-_ONE: Final = single(1.0)
 _HALF: Final = single(0.5)
 _THREE: Final = single(3.0)
-_MAP_WATER: Final = 2  # code of water in the map of water bodies
 _NEVER_SNOW: Final = 0
 _SEA_SNOW: Final = 254  # code of water in the map of the snow condition
-_STEEP: Final = single(15.0)  # no water on slopes above. [degree]
-_LEVEL: Final = single(3.0)  # terrain models are flatter on water. [degree]
-_SNOW_SHADOW_SLOPE: Final = single(0.034)  # B02 - B04 of shaded snow is above
-_SNOW_SHADOW_BLUE: Final = single(0.20)  # B02 of shaded snow is above
 _SOIL_RATIO: Final = single(0.65)  # B02/B11 of dark soil is below
 _HALF_SNOW: Final = single(0.4)  # (B03 - B11)/(B03 + B11) of pixels half snow is above
-_CIRRUS_BOTTOM: Final = single(0.012)  # B10 of what step 7 takes for cirrus is above
 _CIRRUS_TOP: Final = single(0.035)  # B10 of thin cirrus is below
-_CIRRUS_ALTITUDE: Final = single(1500.0)  # [m]
 _KM: Final = single(0.001)
 _ABSORPTION: Final = single(-0.49)  # B10 with the altitude, exponent. [km-1]
 _ABSORPTION_RISE: Final = single(-0.011)  # [km-2]
@@ -119,120 +131,10 @@ _BRIGHT_GREEN: Final = single(0.319)  # Hollstein et al. (2016), doi:10.3390/rs8
 _BRIGHT_EDGE_SWIR: Final = single(4.33)
 _BRIGHT_SWIR_CIRRUS: Final = single(0.255)
 _BRIGHT_COAST: Final = single(0.30)
-_WATER_INDEX: Final = single(0.35)  # (B03 - B8A)/(B03 + B8A)
-_SHADOW_LIMIT: Final = single(0.05)  # spectral times geometric likelihood
-_DIMMED: Final = single(0.75)  # snow in shadow is darker than this share of the scene's snow
-_SKYLIGHT: Final = single(1.08)  # B02/B04 of snow in shadow is above
-_CLASSIC_WATER: Final = single(6.0)  # B02/B11 of what 2.8 takes for water, no shadow
-_SHADED: Final = single(0.5)  # cosine of incidence, 128 of 255 in Sen2Cor's hill shade
-_DARK_SLOPE: Final = single(0.125)  # 32 of 255
-
-
-class Sight(NamedTuple):
-    """Bands that the later steps read, TOA reflectance. [1]."""
-
-    b01: float
-    b02: float
-    b03: float
-    b04: float
-    b05: float
-    b8a: float
-    b09: float
-    b10: float
-    b11: float
-    b12: float
-
-
-class Place(NamedTuple):
-    """What lies around a pixel.
-
-    Attributes
-    ----------
-    flags
-        Bits of the scene stage.
-    near_snow, border
-        1 inside the dilated snow; 1 near snow and near soil; else 0.
-    spectral, geometric
-        Likelihood of cloud shadow by spectrum and by geometry. [1]
-    elevation
-        [m]
-    slope
-        [degree], NaN without terrain
-    cos_incidence
-        Cosine of the angle between sun and ground, NaN without terrain. [1]
-    water, snow_condition
-        Codes of the maps, 0 and 255 where there is none.
-    """
-
-    flags: int
-    near_snow: float
-    border: float
-    spectral: float
-    geometric: float
-    elevation: float
-    slope: float
-    cos_incidence: float
-    water: int
-    snow_condition: int
-
-
-class Facts(NamedTuple):
-    """Numbers of the whole scene.
-
-    Attributes
-    ----------
-    evolution
-        Steps of Sen2Cor 2.10 and later, else of 2.8.
-    cirrus_land, cirrus_water
-        B10 above which land and water are seen through cirrus. [1]
-    cos_sza
-        Cosine of the solar zenith angle. [1]
-    cos_lit
-        Cosine of the angle of incidence of slopes that the sun surely reaches. [1]
-    low_sun
-        Whether the solar zenith angle is 45 degrees or more.
-    terrain, water_map, snow_map
-        Which maps there are.
-    snow_rare
-        Whether the map of the snow condition knows little snow on the land of the scene.
-    shadow_floor
-        Spectral likelihood of shadow below which there is none. [1]
-    darkest_water
-        B11 below which nothing is sunlit, not even water; 0 if not known. [1]
-    land_blue
-        B02 of clear land is below. [1]
-    brightest_water
-        B8A above which nothing in a shadow is water; infinite if not known. [1]
-    snow_green, half_snow
-        B03 of the scene's snow, and of pixels half covered by it. [1]
-    ground_b10, ground_ratio
-        B10 and B09/B8A below which a bright pixel is ground, NaN if not known; ``classic``. [1]
-    """
-
-    evolution: bool
-    cirrus_land: float
-    cirrus_water: float
-    cos_sza: float
-    cos_lit: float
-    low_sun: bool
-    terrain: bool
-    water_map: bool
-    snow_map: bool
-    snow_rare: bool
-    shadow_floor: float
-    land_blue: float
-    darkest_water: float
-    brightest_water: float
-    snow_green: float
-    half_snow: float
-    ground_b10: float
-    ground_ratio: float
-
-
-@inlined
-def water_index(sight: Sight) -> float:
-    """(B03 - B8A)/(B03 + B8A)."""
-    return ratio(sight.b03 - sight.b8a, sight.b03 + sight.b8a)
+_HAZY_INDEX: Final = single(0.40)  # (B03 - B11)/(B03 + B11) of water in haze is above
+_SUNLIT_SWIR: Final = single(0.0)  # B12 of what the sun reaches is above
+_SHADED_SWIR: Final = single(0.06)  # B11 of anything in shadow is below
+_ABOVE_GROUND: Final = single(1.5)  # B10 of snow and soil over the most that land shows is below
 
 
 @inlined
@@ -240,58 +142,32 @@ def snow_condition(
     place: Place, code: int, cloud: float, snow: float, facts: Facts
 ) -> tuple[int, float, float]:
     """2.x: snow on open water or where it never snows is cloud."""
-    if code == _SNOW and facts.snow_map:
+    if code == SNOW and facts.snow_map:
         at_sea = place.snow_condition == _SEA_SNOW and facts.snow_rare
         if at_sea or (facts.evolution and place.snow_condition == _NEVER_SNOW):
-            return _MEDIUM, _HALF, _ZERO
+            return MEDIUM, _HALF, ZERO
     return code, cloud, snow
 
 
 @inlined
 def mapped_water(place: Place, code: int) -> int:
     """Water by map: dark, shaded, unclassified and undecided pixels."""
-    undecided = code in (_OPEN, _UNCLASSIFIED, _CAST_SHADOW, _SHADOW)
-    return _WATER if undecided and place.water == _MAP_WATER else code
+    undecided = code in (OPEN, UNCLASSIFIED, CAST_SHADOW, CLOUD_SHADOW)
+    return WATER if undecided and place.water == MAP_WATER else code
 
 
 @inlined
 def dark_water(sight: Sight, code: int) -> int:
-    """Dark features with the index of water."""
-    if code == _CAST_SHADOW and sight.b8a < sight.b04 and water_index(sight) > _WATER_INDEX:
-        return _WATER
-    return code
+    """Dark features with the index of water, in the near infrared or, in haze, beyond it.
 
-
-@inlined
-def shaded_snow(sight: Sight, place: Place, code: int) -> bool:
-    """Whether a bright bluish pixel may be snow in the shadow of terrain."""
-    candidate = code in (_OPEN, _UNCLASSIFIED, _MEDIUM) and place.water != _MAP_WATER
-    return bool(
-        candidate
-        and sight.b02 - sight.b04 > _SNOW_SHADOW_SLOPE
-        and sight.b8a < sight.b04
-        and sight.b02 > _SNOW_SHADOW_BLUE
-    )
-
-
-@inlined
-def topography(
-    sight: Sight, place: Place, code: int, cloud: float, facts: Facts
-) -> tuple[int, float]:
-    """Water not on slopes; dark features are shadow only where terrain shades them."""
-    if not facts.terrain:
-        return code, cloud
-    cast = (place.flags & CAST) != 0
-    if code == _WATER and (place.slope > _STEEP or (cast and place.slope > _LEVEL)):
-        return _CAST_SHADOW, cloud
-    if cast and shaded_snow(sight, place, code):
-        return _CAST_SHADOW, _ZERO
-    if code == _CAST_SHADOW and not cast:
-        if facts.low_sun:
-            return _LIT, cloud
-        if place.cos_incidence > facts.cos_lit:
-            return _UNCLASSIFIED, cloud
-    return code, cloud
+    Haze and bright shores add to B8A, hardly to B11 (index of Xu 2006,
+    doi:10.1080/01431160600589179).
+    """
+    if code != CAST_SHADOW or sight.b8a >= sight.b04:
+        return code
+    swir = ratio(sight.b03 - sight.b11, sight.b03 + sight.b11)
+    hazy = swir > _HAZY_INDEX and sight.b12 > _SUNLIT_SWIR
+    return WATER if hazy or water_index(sight) > WATER_INDEX else code
 
 
 @inlined
@@ -304,26 +180,35 @@ def snow_recovery(
     doi:10.1016/0034-4257(95)00137-P); B11 below B03 alone takes forest beside snow.
     """
     index = ratio(sight.b03 - sight.b11, sight.b03 + sight.b11)
-    least = _HALF_SNOW if facts.evolution else _ZERO
-    if code == _OPEN and place.near_snow > _ZERO and index > least:
-        return _SNOW, _ZERO, _ONE
+    least = _HALF_SNOW if facts.evolution else ZERO
+    if code == OPEN and place.near_snow > ZERO and index > least:
+        return SNOW, ZERO, ONE
     return code, cloud, snow
 
 
 @inlined
-def border(place: Place, code: int, cloud: float) -> tuple[int, float]:
-    """Cloud between snow and soil is a mixture of both."""
-    if place.border > _ZERO and code in (_MEDIUM, _CLOUD):
-        return _BARE, _ZERO
+def border(sight: Sight, place: Place, code: int, cloud: float, facts: Facts) -> tuple[int, float]:
+    """Cloud between snow and soil is a mixture of both, unless it outshines them.
+
+    No mixture is brighter than its parts, which in B11 is the soil, and B10 hardly sees either.
+    """
+    mixed = sight.b11 <= facts.brightest_soil and sight.b10 <= _ABOVE_GROUND * facts.cirrus_land
+    if place.border > ZERO and code in (MEDIUM, CLOUD) and mixed:
+        return BARE, ZERO
     return code, cloud
 
 
 @inlined
-def dark_soil(sight: Sight, code: int) -> int:
-    """Dark features that are brighter in the infrared than in blue."""
-    if code == _CAST_SHADOW and ratio(sight.b02, sight.b11) < _SOIL_RATIO:
-        return _BARE
-    return code
+def dark_soil(sight: Sight, code: int, facts: Facts) -> int:
+    """Dark features that are brighter in the infrared than in blue, or than shadow can be.
+
+    The sky gives a twentieth of the light at 1.6 um and less, so whatever is in shadow, B11 is
+    next to nothing; basalt and asphalt are dark, but not that dark. A terrain model knows better.
+    """
+    if code != CAST_SHADOW:
+        return code
+    lit = facts.evolution and not facts.terrain and sight.b11 > _SHADED_SWIR
+    return BARE if lit or ratio(sight.b02, sight.b11) < _SOIL_RATIO else code
 
 
 @inlined
@@ -332,7 +217,7 @@ def levelled_b10(sight: Sight, place: Place, facts: Facts) -> float:
     if not facts.terrain:
         return sight.b10
     height = place.elevation * _KM
-    facing = min(max(place.cos_incidence, facts.cos_sza), _ONE)
+    facing = min(max(place.cos_incidence, facts.cos_sza), ONE)
     vapour: Any = np.float32(math.exp((_ABSORPTION + _ABSORPTION_RISE * height) * height))
     level: float = sight.b10 * facts.cos_sza / facing * vapour
     return level
@@ -346,19 +231,19 @@ def cirrus_statistics(sight: Sight, place: Place, code: int, facts: Facts) -> in
     in B10, so snow, which is both, is left alone. B10 has pixels of 60 m: beside a thick cloud it
     shows that cloud, so there a pixel must be brighter in blue than land is.
     """
-    if (place.flags & CIRRUS) == 0 or code in (_MEDIUM, _CLOUD, _CIRRUS, _SNOW):
+    if (place.flags & CIRRUS) == 0 or code in (MEDIUM, CLOUD, THIN_CIRRUS, SNOW):
         return code
-    if (place.flags & RIM) != 0 and sight.b10 <= _CIRRUS_BOTTOM and sight.b02 < facts.land_blue:
+    if (place.flags & RIM) != 0 and sight.b10 <= CIRRUS_BOTTOM and sight.b02 < facts.land_blue:
         return code
-    low = not place.elevation >= _CIRRUS_ALTITUDE
-    return _CIRRUS if low and sight.b10 < _CIRRUS_TOP else code
+    low = not place.elevation >= CIRRUS_ALTITUDE
+    return THIN_CIRRUS if low and sight.b10 < _CIRRUS_TOP else code
 
 
 @inlined
 def built_up(place: Place, code: int, cloud: float) -> tuple[int, float]:
     """Built-up and bare land cover that is not beside cloud."""
-    if (place.flags & BUILT) != 0 and code in (_OPEN, _UNCLASSIFIED, _MEDIUM):
-        return _BARE, _ZERO
+    if (place.flags & BUILT) != 0 and code in (OPEN, UNCLASSIFIED, MEDIUM):
+        return BARE, ZERO
     return code, cloud
 
 
@@ -366,13 +251,19 @@ def built_up(place: Place, code: int, cloud: float) -> tuple[int, float]:
 def bright_target(
     sight: Sight, place: Place, lines: float, code: int, cloud: float, facts: Facts
 ) -> tuple[int, float]:
-    """Bright ground outside large clouds, by its spectrum or by lines of built-up land."""
-    if code not in (_UNCLASSIFIED, _MEDIUM, _CLOUD) or (place.flags & LARGE) != 0:
+    """Bright ground: below the vapour that clouds are above, or by its spectrum or its lines.
+
+    The latter two only outside large clouds. The first compares B10 over B02 with the clouds of
+    the scene; wide bright places of that kind may be fog and stay.
+    """
+    wet = place.water == MAP_WATER
+    if not facts.water_map:
+        wet = water_index(sight) > WATER_INDEX
+    if wet or code not in (UNCLASSIFIED, MEDIUM, CLOUD):
         return code, cloud
-    if facts.water_map:
-        if place.water == _MAP_WATER:
-            return code, cloud
-    elif water_index(sight) > _WATER_INDEX:
+    if (place.flags & FOG) == 0 and sight.b10 < facts.cloud_b10 * sight.b02:
+        return BARE, ZERO
+    if (place.flags & LARGE) != 0:
         return code, cloud
     ground = (
         sight.b03 > _BRIGHT_GREEN
@@ -381,8 +272,8 @@ def bright_target(
         and sight.b01 < _BRIGHT_COAST
     )
     ndvi = ratio(sight.b8a - sight.b04, sight.b8a + sight.b04)
-    if ground or (lines > _ZERO and lines > ndvi):
-        return _BARE, _ZERO
+    if ground or (lines > ZERO and lines > ndvi):
+        return BARE, ZERO
     return code, cloud
 
 
@@ -395,111 +286,19 @@ def parallax(
     Sen2Cor asks for B10 below the cirrus limit of *land*; bright ground, which this is about,
     exceeds it, so the limit here is that of step 7.
     """
-    if (place.flags & LOW) != 0 and code in (_UNCLASSIFIED, _MEDIUM, _CLOUD):
-        if sight.b10 <= _CIRRUS_BOTTOM:
-            return (_WATER if place.water == _MAP_WATER else _BARE), _ZERO, snow
-    elif (place.flags & HIGH) != 0 and code == _SNOW:
-        return _MEDIUM, _HALF, _ZERO
+    if (place.flags & LOW) != 0 and code in (UNCLASSIFIED, MEDIUM, CLOUD):
+        if sight.b10 <= CIRRUS_BOTTOM:
+            return (WATER if place.water == MAP_WATER else BARE), ZERO, snow
+    elif (place.flags & HIGH) != 0 and code == SNOW:
+        return MEDIUM, _HALF, ZERO
     return code, cloud, snow
-
-
-@inlined
-def dim_snow(sight: Sight, code: int, facts: Facts) -> bool:
-    """Whether snow is dim, and blue by the light of the sky, as in shadow."""
-    return bool(
-        code == _SNOW
-        and sight.b03 < _DIMMED * facts.snow_green
-        and sight.b02 > _SKYLIGHT * sight.b04
-        and sight.b8a <= sight.b04
-    )
-
-
-@inlined
-def cloud_shadow(sight: Sight, place: Place, code: int, facts: Facts) -> int:
-    """Dark where the geometry expects the shadow of a cloud; overrides other classes.
-
-    Deep shadow looks like water, but nothing the sun reaches is darker in the short-wave infrared
-    than sunlit water. A veil too thin for step 7 does not hide a shadow.
-    """
-    if place.geometric <= _ZERO:
-        return code
-    if not facts.evolution:
-        return classic_shadow(sight, place, code)
-    if code in (_MEDIUM, _CLOUD) or (code == _CIRRUS and sight.b10 > _CIRRUS_BOTTOM):
-        return code
-    deep = sight.b11 < facts.darkest_water and place.water != _MAP_WATER
-    wet = place.water == _MAP_WATER if facts.water_map else code == _WATER
-    # Water is not brighter in the infrared in shadow than the scene's water is in the sun.
-    unlike = code == _WATER and sight.b8a > facts.brightest_water and place.water != _MAP_WATER
-    wet = wet and water_index(sight) > _WATER_INDEX and not unlike
-    sure = deep or unlike or code == _CAST_SHADOW or dim_snow(sight, code, facts)
-    if not sure and (wet or place.spectral < facts.shadow_floor):
-        return code
-    # A dark feature needs no other proof than that a shadow is due here.
-    likely = _ONE if sure else place.spectral
-    return _SHADOW if likely * place.geometric > _SHADOW_LIMIT else code
-
-
-@inlined
-def classic_shadow(sight: Sight, place: Place, code: int) -> int:
-    """Shadow of 2.8: no shadow on what it takes for water, none seen through cirrus."""
-    if code == _CIRRUS or ratio(sight.b02, sight.b11) > _CLASSIC_WATER:
-        return code
-    return _SHADOW if place.spectral * place.geometric > _SHADOW_LIMIT else code
-
-
-@inlined
-def terrain_shadow(place: Place, code: int) -> int:
-    """Where terrain shades as well, the shadow is the terrain's; lit dark ground is bare."""
-    if code == _SHADOW and (place.flags & CAST) != 0:
-        return _CAST_SHADOW
-    return _BARE if code == _LIT else code
-
-
-@inlined
-def classic_terrain(
-    sight: Sight, place: Place, code: int, cloud: float, facts: Facts
-) -> tuple[int, float]:
-    """Steps 4 to 6 of 2.8: water, shadow and snow against the illumination of slopes."""
-    if not facts.terrain:
-        return code, cloud
-    light = place.cos_incidence
-    if code == _WATER and light < _SHADED and place.slope > _STEEP:
-        return _CAST_SHADOW, cloud
-    if code == _SHADOW and _ZERO < light < _DARK_SLOPE:
-        return _CAST_SHADOW, cloud
-    if light < _SHADED and shaded_snow(sight, place, code):
-        return _CAST_SHADOW, cloud
-    return code, cloud
-
-
-@inlined
-def classic_ground(
-    sight: Sight, place: Place, code: int, cloud: float, facts: Facts
-) -> tuple[int, float]:
-    """Step 9 of 2.8: bright, but as much water vapour above it as above the land."""
-    if code in (_MEDIUM, _CLOUD) and (place.flags & SEA) == 0:
-        vapour = ratio(sight.b09, sight.b8a)
-        if sight.b10 < facts.ground_b10 and vapour < facts.ground_ratio:
-            return _BARE, _ZERO
-    return code, cloud
-
-
-@inlined
-def classic_cirrus(sight: Sight, place: Place, code: int, facts: Facts) -> int:
-    """Step 10 of 2.8: land and water seen through cirrus."""
-    if place.elevation >= _CIRRUS_ALTITUDE or (place.flags & CIRRUS) == 0:
-        return code
-    if code in (_VEGETATION, _BARE) and sight.b10 > facts.cirrus_land:
-        return _CIRRUS
-    return _CIRRUS if code == _WATER and sight.b10 > facts.cirrus_water else code
 
 
 @inlined
 def final(code: int, facts: Facts) -> int:
     """Class of what no step has decided."""
-    if code == _OPEN:
-        return _BARE if facts.evolution else _UNCLASSIFIED
+    if code == OPEN:
+        return BARE if facts.evolution else UNCLASSIFIED
     return code
 
 

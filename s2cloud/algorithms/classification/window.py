@@ -23,6 +23,7 @@ from s2cloud.algorithms.classification.morphology import (
     majority,
     sieved,
 )
+from s2cloud.algorithms.classification.penumbra import reach_of_edges
 from s2cloud.algorithms.classification.refine import Planes
 from s2cloud.algorithms.classification.rules import (
     UNDECIDED,
@@ -183,12 +184,14 @@ def reach_of(pixel_size: float, options: Options) -> int:
         Reach in pixels. The steps before the dilation need the ring around snow and the borders
         of snow and soil; growing a class looks for groups, grows and smooths.
     """
-    before = max(RING + round(BORDER_M / pixel_size), shadow.HALO)
+    deep = shadow.HALO + max(1, round(shadow.LIGHTER_M / pixel_size))
+    before = max(RING + round(BORDER_M / pixel_size), deep)
     if not options.evolution:
         return before + options.median // 2
     distance = options.dilation
     most = max(distance.cloud, distance.cirrus, distance.shadow, distance.snow)
     radius = round(most / pixel_size)
+    before += reach_of_edges(pixel_size)
     return before + _SHADE_REACH + SHORE_REACH + 1 + SIEVE_REACH + 2 * radius + options.median // 2
 
 
