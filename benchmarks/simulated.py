@@ -16,7 +16,6 @@ import itertools
 import json
 import shutil
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -172,7 +171,7 @@ def table(scores: Sequence[Score], title: str, key: Callable[[Case], object]) ->
     return [*lines, ""]
 
 
-def report(scores: Sequence[Score], seconds: float, command: str) -> str:
+def report(scores: Sequence[Score], command: str) -> str:
     """The section."""
     bands = " | ".join(f"{mean(scores, band):.1f}" for band in BANDS)
     lines = [
@@ -180,8 +179,7 @@ def report(scores: Sequence[Score], seconds: float, command: str) -> str:
         "",
         (
             f"Written by `{command}` on {datetime.now(tz=UTC):%Y-%m-%d} with s2cloud "
-            f"{s2.__version__}; {len(scores)} scenes of {scores[0].case.size / 100:.1f} km, "
-            f"{seconds / 60:.0f} minutes."
+            f"{s2.__version__}; {len(scores)} scenes of {scores[0].case.size / 100:.1f} km."
         ),
         "",
         "Shares of clear land pixels inside `0.05 rho + 0.005` (all of B02 - B12 but B09 and",
@@ -246,7 +244,6 @@ def main() -> None:
     parser.add_argument("--part", choices=("all", "third", "few"), default="all")
     parser.add_argument("--scores", type=Path, help="file that keeps what is done; resumes from it")
     arguments = parser.parse_args()
-    began = time.monotonic()
     every = cases(arguments.size, arguments.part)
     known = kept(arguments.scores, every)
     scores = list(known.values())
@@ -265,7 +262,7 @@ def main() -> None:
         return
     part = "" if arguments.part == "all" else f" --part {arguments.part}"
     command = f"python benchmarks/simulated.py --size {arguments.size}{part}"
-    text = report(scores, time.monotonic() - began, command)
+    text = report(scores, command)
     if arguments.write:
         replace_section(arguments.write, "simulated", text)
     else:

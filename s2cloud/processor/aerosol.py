@@ -233,9 +233,14 @@ class _Evidence:
         shape = land.optics.pressure.shape
         found = aerosol.estimate(told, sigma_cells, self.prior, shape)
         mean = float(found.aot550.mean())
-        if self.kind == "none" or not land.rows.size:
+        if self.kind == "none":
             return found, mean
-        return found, min([mean, *(_darkest(land, band) for band in ("b02", "b04"))])
+        # Water alone says little of fine particles, which must not make it blacker than black.
+        seen = [land]
+        if self.kind == "water" and self.water is not None:
+            seen.append(self.water.under(model))
+        bounds = [_darkest(one, band) for one in seen if one.rows.size for band in ("b02", "b04")]
+        return found, min([mean, *bounds])
 
 
 def _alternatives(

@@ -167,6 +167,18 @@ def test_dark_water_tells_the_aerosol_where_nothing_grows():
     assert 0.05 < found.sigma.mean() < given.config.aerosol.fallback_sigma
 
 
+def test_what_would_make_water_negative_is_not_believed():
+    given, toa, scl = scene(0.1, vegetation=0.0, lakes=1.0)
+    coarse = toa.copy()
+    for band, haze in {"b8a": 0.05, "b11": 0.045, "b12": 0.03}.items():
+        coarse[BAND_INDEX[band]] += haze
+    found = aerosol_of(given, coarse, scl)
+    assert AOT_METHODS[found.method] == "dark_water"
+    assert found.lowered > 0.05
+    # No thicker than leaves the water at nothing in the blue.
+    assert found.aot550.mean() < 0.6
+
+
 def test_snow_among_plants_is_not_taken_for_haze():
     given, toa, scl = scene(0.1)
     white, scl = toa.copy(), scl.copy()
