@@ -182,7 +182,7 @@ def section(data: Path, images: Path | None) -> str:
                 f"minus its first percentile (Sen2Cor's rule; {limit:.4f} for this crop), so a "
                 "sheet that covers all water raises its own limit. In a whole tile clear water "
                 "keeps it low. Haze or glint of February and March stays water, too, and stays "
-                "in the reflectance: with a constant aerosol nothing takes it away.",
+                "in the visible as far as B8A, B11 and B12 of the water tell nothing of it.",
                 100,
             ),
             "",
@@ -192,13 +192,12 @@ def section(data: Path, images: Path | None) -> str:
                 "The crop holds no shore, hence neither bright nor invariant targets: the spread "
                 "(1.4826 times the median absolute deviation over the dates, median over the "
                 "steadier half of the pixels) contains the changes of the water, of glint and of "
-                "aerosol, for which nothing but the configured constant of 0.2 can stand here: "
+                "aerosol, which only the water itself tells here (its B8A, B11 and B12): "
                 "no land, no forecast. Gain is the change of surface for a change of TOA "
                 "reflectance; a ratio of spreads equal to it means that the correction explains "
                 "none of the changes, a smaller one that it explains some, a larger one that it "
-                f"adds some. The column 'AOT {CLEAN}' repeats the ratio with that constant: the "
-                "nearer it comes to the gain, the more of the added spread was the constant's, "
-                "whose path reflectance changes with the height of the sun.",
+                f"adds some. The column 'AOT {CLEAN}' repeats the ratio with that constant: by "
+                "what the ratio is below it, the aerosol seen over water explains changes.",
                 100,
             ),
             "",
