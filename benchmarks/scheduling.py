@@ -179,8 +179,8 @@ def replay() -> str:
         sources = made_products(Path(folder) / "l1c", [SMALL] * 5 + [360])
         for kind, workers, threads in (("threads", 1, 1), ("threads", 1, 2), ("local", 2, 1)):
             with cluster(kind, workers=workers, threads=threads) as client:
-                live(sources[:2], Path(folder) / f"warm-{kind}{workers}", client)
-                took, run_file, _ = live(sources, Path(folder) / f"{kind}{workers}", client)
+                live(sources[:2], Path(folder) / f"warm-{kind}{workers}{threads}", client)
+                took, run_file, _ = live(sources, Path(folder) / f"{kind}{workers}{threads}", client)
             trace, values = read_trace(str(run_file))
             pools = [
                 Pool(threads=each["threads"], memory_bytes=each["memory_bytes"])
