@@ -180,7 +180,9 @@ def replay() -> str:
         for kind, workers, threads in (("threads", 1, 1), ("threads", 1, 2), ("local", 2, 1)):
             with cluster(kind, workers=workers, threads=threads) as client:
                 live(sources[:2], Path(folder) / f"warm-{kind}{workers}{threads}", client)
-                took, run_file, _ = live(sources, Path(folder) / f"{kind}{workers}{threads}", client)
+                took, run_file, _ = live(
+                    sources, Path(folder) / f"{kind}{workers}{threads}", client
+                )
             trace, values = read_trace(str(run_file))
             pools = [
                 Pool(threads=each["threads"], memory_bytes=each["memory_bytes"])

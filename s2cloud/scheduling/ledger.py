@@ -11,7 +11,7 @@ import contextvars
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
@@ -60,21 +60,27 @@ class ProductFacts:
         Time that tasks ran, by stage. [s]
     retried
         Tasks that were repeated because their worker was lost.
+    first, last
+        When the first task began and the last one ended, clock of the workers; 0 before. [s]
     """
 
     done: int = 0
     total: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     retried: int = 0
+    first: float = 0.0
+    last: float = 0.0
 
     @property
     def task_s(self) -> float:
         """Time that all tasks ran. [s]."""
         return sum(self.seconds.values())
 
-    def add(self, stage: str, seconds: float) -> None:
+    def add(self, stage: str, began: float, ended: float) -> None:
         """Count one task."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + ended - began
+        self.first = min(self.first or began, began)
+        self.last = max(self.last, ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,7 @@ class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no t
             facts.done += 1
             for span in kwargs.get("startstops") or ():
                 if span["action"] == "compute":
-                    facts.add(key_split(key), span["stop"] - span["start"])
+                    facts.add(key_split(key), span["start"], span["stop"])
 
 
 def facts_of(client: Client) -> ClusterFacts:
@@ -237,12 +243,12 @@ class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
         stage = key_split(batch[0][0])
 
         def run() -> Any:
-            began = time.perf_counter()
+            began = time.time()
             try:
                 return function(batch)
             finally:
                 with self._lock:
-                    self._products[product].add(stage, time.perf_counter() - began)
+                    self._products[product].add(stage, began, time.time())
 
         return run
 
@@ -250,7 +256,7 @@ class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
         """Copy of the books."""
         with self._lock:
             return {
-                key: ProductFacts(each.done, each.total, dict(each.seconds), each.retried)
+                key: replace(each, seconds=dict(each.seconds))
                 for key, each in self._products.items()
             }
 
