@@ -177,17 +177,18 @@ class ZarrFiles:
         token
             Changes when the hierarchy does.
         """
-        array = self.arrays[path]
-        # Whole stored chunks, one or several, so that none is decoded twice.
-        chunks = tuple(max(1, block // size) * size for size in array.chunks)
-        name = f"zarr-{tokenize(self.files.url(path), token)}"
-        whole = da.from_array(
-            self._reader(path), chunks=chunks, name=name, meta=array.dtype.type(0)
-        )
-        row, col, height, width = window or (0, 0, *array.shape)
-        edges = (block_edges(row, height, block), block_edges(col, width, block))
-        cut = whole[row : row + height, col : col + width]
-        return cut.rechunk(tuple(tuple(b - a for a, b in pairwise(e)) for e in edges))
+        with _metadata_of(self.files.url(path)):
+            array = self.arrays[path]
+            # Whole stored chunks, one or several, so that none is decoded twice.
+            chunks = tuple(max(1, block // size) * size for size in array.chunks)
+            name = f"zarr-{tokenize(self.files.url(path), token)}"
+            whole = da.from_array(
+                self._reader(path), chunks=chunks, name=name, meta=array.dtype.type(0)
+            )
+            row, col, height, width = window or (0, 0, *array.shape)
+            edges = (block_edges(row, height, block), block_edges(col, width, block))
+            cut = whole[row : row + height, col : col + width]
+            return cut.rechunk(tuple(tuple(b - a for a, b in pairwise(e)) for e in edges))
 
     def _reader(self, path: str) -> _Reader:
         return _Reader(self.arrays[path], self.files.url(path))

@@ -9,8 +9,8 @@ import numpy as np
 from rasterio.features import shapes
 from rasterio.transform import Affine
 
-from s2cloud.model.bands import BAND_INFO, BANDS
 from s2cloud.io.xml_text import add, text
+from s2cloud.model.bands import BAND_INFO, BANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

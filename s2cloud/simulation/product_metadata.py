@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 
 from pyproj import Transformer
 
+from s2cloud.io.xml_text import add, iso, root, text
 from s2cloud.model.bands import BAND_INFO, BANDS, SENSORS
 from s2cloud.model.schema import NODATA, SATURATED
 from s2cloud.physics.spectral import response
 from s2cloud.simulation.tiling import sun_distance_factor
-from s2cloud.io.xml_text import add, iso, root, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

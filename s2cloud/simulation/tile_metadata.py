@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from s2cloud.io.xml_text import add, iso, root, text
 from s2cloud.model.bands import BAND_INFO, BANDS
 from s2cloud.simulation.geometry import TIE_STEP, sun_at
 from s2cloud.simulation.gml import POLYGON_KINDS
-from s2cloud.io.xml_text import add, iso, root, text
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -61,7 +61,7 @@ def test_clouds_do_not_light_the_ground_beside_them(make_l1c):
     config = ProcessorConfig(aerosol=AerosolConfig(method="constant", fallback_aot550=0.2))
     cloudy, free = (process(t, config=config) for t in (make_l1c(), without_cloud(make_l1c())))
     with dask.config.set(scheduler="sync"):
-        beside, plain = (t["measurements/reflectance/r20m/b05"].values for t in (cloudy, free))
+        beside, plain = (t["measurements/reflectance/r20m/b05"].to_numpy() for t in (cloudy, free))
     y, x = np.mgrid[0:270, 0:270] / 3
     distance = np.hypot(y - 22.5, x - 67.5) - 9.0
     ring = (distance > 5) & (distance < 20) & np.isfinite(plain)
