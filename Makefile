@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs clean bench
 
 help:
 	@echo "make demo   simulate a product, process it bucket to bucket, compare with the truth: demo/"
@@ -35,6 +35,13 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
+
+BENCH := copy,cog,r20,r60,help,import,open,graph
+
+# A ninth of a tile; with BENCH_SAFE= any other product.
+bench: $(VENV)/.dev
+	test -n "$(BENCH_SAFE)" || $(BIN)/s2cloud simulate build/bench --size 3660
+	$(BIN)/python benchmarks/speed.py $(or $(BENCH_SAFE),build/bench/*.SAFE) --only $(BENCH) --page
 
 clean:
 	rm -rf $(VENV) demo site
