@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "attempted", "job_of", "public_words"]
 
+logger = logging.getLogger(__name__)
+
 #: Longest wait before a product is tried again. [s]
 LONGEST_WAIT_S: Final = 1800.0
 _DIED: Final = "the process that made it died"
-_QUERY: Final = re.compile(r"(https?://[^\s?]+)\?\S+")
+_QUERY: Final = re.compile(r"([a-z0-9+]+://[^\s?]+)\?\S+")
 _USER: Final = re.compile(r"([a-z0-9+]+://)[^/\s@]+@")
 
 
@@ -134,7 +137,11 @@ def public_words(error: BaseException) -> str:
 
 def _of_product(made: Made, settings: Settings) -> dict[str, Any]:
     facts: dict[str, Any] = {"product": public_url(made.destination), "found": made.found}
-    receipt = existing_receipt(made.destination, settings.destination.options)
+    try:
+        receipt = existing_receipt(made.destination, settings.destination.options)
+    except S2CloudError as error:
+        logger.warning("receipt of a product not read: %s", error)
+        return facts
     if receipt is not None and "no pixel with data" in receipt.warnings:
         facts["reason"] = "no pixel with data"
     return facts

@@ -31,11 +31,13 @@ __all__ = ["Dispatcher", "Tally"]
 
 logger = logging.getLogger(__name__)
 
-#: Between the first two looks at an input that is not complete; doubled up to the last. [s]
+#: Shortest and longest time between two looks at an input that is not complete. [s]
 FIRST_LOOK_S: Final = 1.0
 LAST_LOOK_S: Final = 30.0
 #: Least time between two listings of the jobs. [s]
 LISTING_S: Final = 0.5
+#: Time in which all processes learn that a job has failed. [s]
+SURE_S: Final = 30.0
 #: Inputs looked at at once.
 LOOKERS: Final = 4
 
@@ -136,6 +138,16 @@ class Dispatcher:
         """Whether the last listing had this job."""
         with self._lock:
             return job in self._watches
+
+    def stays_open(self, job: str) -> bool:
+        """Whether a job is open and will not fail as incomplete in the next seconds."""
+        limit = self.settings.jobs.ready_within_seconds
+        with self._lock:
+            watch = self._watches.get(job)
+            if watch is None:
+                return False
+            age = time.time() - watch.received if watch.received else limit
+            return watch.ready or age < limit - min(SURE_S, limit / 2)
 
     def watched(self) -> list[dict[str, Any]]:
         """Jobs that have not ended, for lists, the oldest first."""
@@ -307,7 +319,7 @@ class Dispatcher:
         found = completeness(candidate, options)
         now = time.monotonic()
         if found.state != watch.input:
-            watch.input, watch.input_since, watch.pause = found.state, now, FIRST_LOOK_S
+            watch.input, watch.input_since = found.state, now
         settle = 0.0 if found.certain or watch.whole else self.settings.jobs.settle_seconds
         quiet = now - watch.input_since
         if not found.missing and quiet >= settle:
@@ -325,9 +337,11 @@ class Dispatcher:
         if time.time() - watch.received > limit:
             reason = f"not complete within {limit:g} s, missing: {watch.missing}"
             return Ended("failed", {"reason": reason, "incomplete": True})
-        pause = watch.pause if found.missing else min(watch.pause, max(0.1, settle - quiet))
+        # The longer nothing came, the longer until it is looked at again.
+        pause = min(LAST_LOOK_S, max(FIRST_LOOK_S, quiet / 2))
+        if not found.missing:
+            pause = min(pause, max(0.1, settle - quiet))
         watch.look_at = now + pause
-        watch.pause = min(LAST_LOOK_S, 2 * watch.pause)
         return None
 
     def _conclude(self, watch: _Watch, verdict: Ended, after: int) -> None:
@@ -407,8 +421,8 @@ class Dispatcher:
                 tries = self.records.tries(job)
                 self.records.take_back(job, len(tries))
                 self.records.store.delete(f"open/{job}/lease")
-        self._runners.shutdown(wait=False, cancel_futures=True)
-        self._lookers.shutdown(wait=False, cancel_futures=True)
+        self._lookers.shutdown(wait=True, cancel_futures=True)
+        self._runners.shutdown(wait=not self.running(), cancel_futures=True)
 
 
 def _startable(watch: _Watch, now: float) -> bool:

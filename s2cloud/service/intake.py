@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Events of one product within this time are one question to the store. [s]
 FRESH_S: Final = 30.0
-#: Events of one product so close together need not be asked about, even if it is not listed yet.
+#: Events so close behind the first of a product need not be asked about, even if its job is not
+#: listed yet. [s]
 BURST_S: Final = 1.0
 _REMEMBERED: Final = 4096
 
@@ -60,8 +61,8 @@ class Intake:
         Where jobs are recorded.
     heard
         Told of each job that is open.
-    is_open
-        Whether a job is known to be open still.
+    stays_open
+        Whether a job is known to be open, and to stay so for a while.
     """
 
     def __init__(
@@ -69,13 +70,14 @@ class Intake:
         settings: Settings,
         records: Records,
         heard: Callable[[str], None] | None = None,
-        is_open: Callable[[str], bool] | None = None,
+        stays_open: Callable[[str], bool] | None = None,
     ) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
         self._records = records
         self._heard = heard
-        self._is_open = is_open
+        self._stays_open = stays_open
+        self._burst_s = min(BURST_S, settings.jobs.ready_within_seconds / 100)
         self._recent: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -140,8 +142,9 @@ class Intake:
             return ""
         if state in {"new", "open"}:
             # It may have ended since, even as incomplete: then this event opens it again.
-            watched = self._is_open is not None and self._is_open(job)
-            return "open" if watched or age < BURST_S else ""
+            watched = self._stays_open is not None and self._stays_open(job)
+            burst = state == "new" and age < self._burst_s
+            return "open" if watched or burst else ""
         return state
 
     def _remember(self, job: str, state: str) -> None:

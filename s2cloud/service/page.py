@@ -156,7 +156,7 @@ def status_page(jobs: list[dict[str, Any]], settings: Settings) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(autoescape=True)
     environment.filters["span"] = _span
     text = (Path(__file__).parent / "pages" / "status.html").read_text(encoding="utf-8")
     return environment.from_string(text)

@@ -48,7 +48,9 @@ class Service:
         self.make = make or ClusterMaker(settings.cluster)
         announcer = Announcer(settings.announce) if settings.announce else None
         self.dispatcher = Dispatcher(settings, self.records, self.make, on_end=announcer)
-        self.intake = Intake(settings, self.records, self.dispatcher.heard, self.dispatcher.is_open)
+        self.intake = Intake(
+            settings, self.records, self.dispatcher.heard, self.dispatcher.stays_open
+        )
         metrics = ServiceMetrics(self.dispatcher, self.intake, self.make)
         table = JobTable(self.records, self.dispatcher, settings)
         self.port = Port(settings, self.intake, self.dispatcher, metrics, table)
