@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean bench
+.PHONY: help demo test soak lint docs bench lock clean
 
 help:
 	@echo "make demo   simulate a product, process it bucket to bucket, compare with the truth: demo/"
 	@echo "make test   run the tests"
 	@echo "make soak   kill runs, break stores, damage inputs, for hours: docs/robustness.md"
 	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make bench  CPU seconds and memory beside a plain copy: docs/performance.md"
 	@echo "make docs   the documentation as web pages: site/"
+	@echo "make lock   pin what the container image is made of: docker/requirements.lock"
 	@echo "make clean  remove $(VENV) and demo/"
 
 demo: $(VENV)/.demo
@@ -42,6 +44,13 @@ BENCH := copy,cog,r20,r60,help,import,open,graph
 bench: $(VENV)/.dev
 	test -n "$(BENCH_SAFE)" || $(BIN)/s2cloud simulate build/bench --size 3660
 	$(BIN)/python benchmarks/speed.py $(or $(BENCH_SAFE),build/bench/*.SAFE) --only $(BENCH) --page
+
+# For the oldest Python, which newer ones can use as well.
+lock: $(VENV)/.pip
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --generate-hashes --python-version 3.11 --python-platform linux \
+	  --extra serve --extra queues --extra cluster --extra stac --extra http --extra gcs \
+	  --custom-compile-command "make lock" --output-file docker/requirements.lock
 
 clean:
 	rm -rf $(VENV) demo site
