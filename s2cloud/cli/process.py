@@ -19,6 +19,7 @@ from s2cloud.cli.options import (
     with_part,
     with_storage_options,
 )
+from s2cloud.cli.placement import cluster_arguments, with_cluster
 
 __all__ = ["process"]
 
@@ -39,17 +40,7 @@ __all__ = ["process"]
 )
 @click.option("--config", metavar="FILE", help="Processing options, a YAML file.")
 @with_maps
-@click.option(
-    "--cluster",
-    "kind",
-    type=click.Choice(["none", "local"]),
-    default="none",
-    show_default=True,
-    help="Threads of this process, or worker processes on this machine.",
-)
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Number of threads or worker processes."
-)
+@with_cluster
 @click.option("--overwrite", is_flag=True, help="Replace a product that is already there.")
 @click.option("--report", is_flag=True, help="Write a page about the product, too: report.html.")
 @with_storage_options(destination=True)
@@ -69,8 +60,6 @@ def process(  # noqa: PLR0913  # one parameter per option
     statistics: Any,
     neighbours: tuple[str, ...],
     config: str | None,
-    kind: Any,
-    workers: int | None,
     overwrite: bool,
     report: bool,
     storage_option: tuple[str, ...],
@@ -80,7 +69,7 @@ def process(  # noqa: PLR0913  # one parameter per option
     aux_storage_option: tuple[str, ...],
     aux_storage_options: str | None,
     as_json: bool,
-    **maps: str | None,
+    **given: Any,
 ) -> None:
     """Make the L2A product of the L1C product SRC under DST.
 
@@ -99,7 +88,7 @@ def process(  # noqa: PLR0913  # one parameter per option
     separate = parse_storage_options(dst_storage_option, dst_storage_options)
     auxiliary = parse_storage_options(aux_storage_option, aux_storage_options)
     chosen = load_config(config)
-    named = {name: maps[name] for name in MAPS if maps[name] is not None}
+    named = {name: given[name] for name in MAPS if given[name] is not None}
     if named:
         maps_of = chosen.auxiliary.model_copy(update=named)
         chosen = chosen.model_copy(update={"auxiliary": maps_of})
@@ -124,7 +113,7 @@ def process(  # noqa: PLR0913  # one parameter per option
     )
     began = time.monotonic()
     with (
-        cluster(kind, workers=workers) as client,
+        cluster(**cluster_arguments(given)) as client,
         console.progress_bar("processing") as on_progress,
     ):
         receipt = run_job(job, on_progress=on_progress, client=client)

@@ -94,7 +94,9 @@ def cluster(
     """
     if kind not in CLUSTER_KINDS and not kind.startswith(_SCHEMES):
         expected = f"{', '.join(CLUSTER_KINDS)} or tcp://HOST:PORT"
-        raise UsageError("unknown cluster", expected=expected, found=kind)
+        raise UsageError(
+            "unknown cluster", expected=expected, found=kind, fix="choose one of these"
+        )
     for word, number in (("workers", workers), ("threads", threads)):
         if number is not None and number < 1:
             raise UsageError(f"number of {word} is not positive", expected=">= 1", found=number)
