@@ -95,7 +95,7 @@ class Storm:
 
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
         self.folder = folder
-        self.given = arguments
+        self.given: Any = arguments
         self.random = random.Random(arguments.seed)  # noqa: S311
         self.pids: dict[int, int] = {}
         self.killed = 0
@@ -143,7 +143,7 @@ class Storm:
         }
 
     def _share(self, some: list[str], extra: int) -> int:
-        return round(len(some) * extra / max(1, self.given.events - extra))
+        return int(round(len(some) * extra / max(1, self.given.events - extra)))  # noqa: RUF046
 
     def _send(self, urls: list[str]) -> None:
         """Send until somebody took them: senders do, at least once."""
@@ -161,6 +161,7 @@ class Storm:
     def _wait(self, count: int) -> int:
         deadline = time.monotonic() + self.given.patience
         done = open_store(str(self.folder / "l2a"))
+        finished = 0
         left = self.given.kills - self.killed
         while time.monotonic() < deadline:
             finished = len(done.listdir(".s2cloud/ended"))
@@ -170,7 +171,7 @@ class Storm:
                 self._kill()
                 left -= 1
             time.sleep(0.3)
-        return int(count - finished)
+        return count - finished
 
     def _stop(self) -> list[int]:
         for pid in self.pids.values():
