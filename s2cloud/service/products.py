@@ -122,13 +122,13 @@ def candidate_of(url: str, settings: Settings) -> Candidate | None:
     's3://l1c/2025/S2A_MSIL1C_20250615T101559_N0511_R022_T32TQM_20250615T121559.SAFE'
     """
     url = plain(url)
+    home = normal(settings.destination.url)
+    own = _is_below(url, home) or _is_below(url, normal(settings.state_store.url))
+    if own and not any(_is_below(normal(each.url), home) for each in settings.sources):
+        # What we write ourselves, in the bucket that is watched or in the same server.
+        return None
     number = source_of(url, settings.sources)
     prefix = normal(settings.sources[number].url)
-    if _is_below(url, normal(settings.destination.url)) and not _is_below(
-        prefix, normal(settings.destination.url)
-    ):
-        # Products may lie in a folder of the bucket that is watched.
-        return None
     found = _root_of(url[len(prefix) :].lstrip("/"))
     if found is None:
         return None
