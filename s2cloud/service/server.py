@@ -72,6 +72,7 @@ class Port:
         self._table = table
         self._authentication = Authentication(settings.http)
         self._allowance = Allowance(settings.http.requests_per_minute)
+        self._strangers = Allowance(settings.http.requests_per_minute)
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> None:
@@ -108,8 +109,6 @@ class Port:
     # -- events --------------------------------------------------------------------------------
 
     async def _events(self, request: web.Request) -> web.Response:
-        if not self._allowance.spend():
-            raise web.HTTPTooManyRequests(headers={"Retry-After": "5"})
         if (request.content_length or 0) > self.settings.http.max_body_bytes:
             raise web.HTTPRequestEntityTooLarge(
                 self.settings.http.max_body_bytes, request.content_length or 0
@@ -117,7 +116,11 @@ class Port:
         if self._dispatcher.stopping:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
         body = await request.read()
-        if not self._authentication.permits(request.headers, body):
+        known = self._authentication.permits(request.headers, body)
+        # Apart, so that strangers cannot use up what senders are allowed.
+        if not (self._allowance if known else self._strangers).spend():
+            raise web.HTTPTooManyRequests(headers={"Retry-After": "5"})
+        if not known:
             logger.warning("event without a valid secret from %s", request.remote)
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": self._scheme()})
         try:

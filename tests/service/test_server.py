@@ -171,9 +171,18 @@ def test_large_bodies_and_floods_are_refused(tmp_path: Path):
     with serving(tmp_path, http=http) as service:
         assert ask(service, "/events", b"x" * 4096)[0] == 413
         answers = [ask(service, "/events", event(f"{tmp_path}/l1c/x"))[0] for _ in range(8)]
-        assert answers.count(202) == 4
-        assert answers.count(429) == 4
+        assert answers.count(202) == 5
+        assert answers.count(429) == 3
         assert ask(service, "/healthz")[0] == 200
+
+
+def test_strangers_do_not_use_up_what_senders_are_allowed(tmp_path: Path):
+    http = with_secret(tmp_path, "bearer", requests_per_minute=3)
+    body = event(f"{tmp_path}/l1c/x")
+    with serving(tmp_path, http=http) as service:
+        answers = [ask(service, "/events", body)[0] for _ in range(6)]
+        assert (answers.count(401), answers.count(429)) == (3, 3)
+        assert ask(service, "/events", body, Authorization=f"Bearer {SECRET}")[0] == 202
 
 
 def test_handshakes(tmp_path: Path):
