@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typing_extensions import override
 
+from s2cloud.io.lease import leased
 from s2cloud.model.errors import InputError, UnavailableError, UsageError
 from s2cloud.service.dispatcher import Dispatcher
 from s2cloud.service.intake import Intake
@@ -186,6 +187,35 @@ def test_product_that_takes_its_process_along_is_given_up(tmp_path: Path):
     assert ended.state == "failed"
     assert "process that made it died" in ended.facts["reason"]
     assert it.maker.made == {}
+
+
+def test_lease_of_another_machine_is_taken_over_only_once_it_was_watched_to_be_dead(
+    tmp_path: Path,
+):
+    settings = settings_of(tmp_path)
+    records = records_of(settings)
+    url = upload(str(tmp_path / "l1c"), product_name(0), product_files())[0]
+    candidate = candidate_of(url, settings)
+    assert candidate is not None
+    records.accept(candidate)
+    records.begin(candidate.job)
+    folder = f"open/{candidate.job}/lease"
+    far = {"token": "x", "place": "another machine", "pid": 1, "started": "1"}
+    text = json.dumps(far | {"renewed": time.time()}).encode()
+    records.store.write(f"{folder}/lease-000001.json", text)
+    began = time.monotonic()
+    with (
+        pytest.raises(UnavailableError, match="another run"),
+        leased(records.store, folder, after=0),
+    ):
+        pass
+    assert time.monotonic() - began < 1.0, "nobody is waited for"
+    with running(tmp_path) as it:
+        time.sleep(2.0)
+        assert it.maker.made == {}
+        # As if it had been watched for the time of the settings.
+        it.dispatcher._watches[candidate.job].sign_since -= it.settings.jobs.lease_seconds + 1
+        assert it.ended(candidate.job).state == "done"
 
 
 _CLOUDY = b"<m><Cloud_Coverage_Assessment>93.5</Cloud_Coverage_Assessment></m>"

@@ -80,8 +80,8 @@ async def opened(settings: KafkaQueue) -> AsyncIterator[Queue]:
         security_protocol=settings.security_protocol,
         **options,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield _Queue(consumer)
     finally:
         await consumer.stop()
