@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "any_saturated",
+    "cell_totals",
     "extremes",
     "interpolate_cells",
     "linear_by_cells",
@@ -25,6 +26,39 @@ __all__ = [
     "median3",
     "upsample",
 ]
+
+
+@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def cell_totals(
+    values: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], cell_px: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Sums of the masked pixels in cells, and how many they are.
+
+    Parameters
+    ----------
+    values
+        Shape (y, x), NaN is left out.
+    mask
+        Pixels that count, same shape.
+    cell_px
+        Pixels per side of a cell; the last cells of a row or column may be cut.
+
+    Returns
+    -------
+    tuple
+        Sums and numbers, both (cell_y, cell_x).
+    """
+    height, width = values.shape
+    shape = (-(-height // cell_px), -(-width // cell_px))
+    total = np.zeros(shape, np.float64)
+    count = np.zeros(shape, np.int64)
+    for i in range(height):
+        line = i // cell_px
+        for j in range(width):
+            if mask[i, j] and np.isfinite(values[i, j]):
+                total[line, j // cell_px] += values[i, j]
+                count[line, j // cell_px] += 1
+    return total, count
 
 
 @nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

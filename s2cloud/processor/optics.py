@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -144,11 +144,18 @@ class CellOptics:
         lattice = Grid("", given.grid.ulx, given.grid.uly, side, rows, cols)
         self.x, self.y = lattice.x, lattice.y
         self.table = mixtures.load(given.sensor, model or given.meteorology.aerosol_model)
+        self._angles: dict[str, tuple[Floats, Floats, Floats]] = {}
+
+    def _angles_of(self, band: str) -> tuple[Floats, Floats, Floats]:
+        """Sun and view zenith and relative azimuth, the same for any aerosol. [degree]."""
+        if band not in self._angles:
+            self._angles[band] = geometry.angles_at(
+                self.given.points, BAND_INDEX[band], self.x, self.y, self.parity
+            )
+        return self._angles[band]
 
     def _evaluate(self, band: str, aot550: Floats) -> tuple[lut.Optics, Floats]:
-        sza, vza, raa = geometry.angles_at(
-            self.given.points, BAND_INDEX[band], self.x, self.y, self.parity
-        )
+        sza, vza, raa = self._angles_of(band)
         optics = self.table.evaluate(
             band, sza=sza, vza=vza, raa=raa, aot550=aot550, pressure=self.pressure
         )
@@ -197,9 +204,7 @@ class CellOptics:
             Share of the scattered light that comes from around the sun times the share of
             scattered light, and the latter. [1], shape (cell_y, cell_x)
         """
-        sza, vza, _ = geometry.angles_at(
-            self.given.points, BAND_INDEX[band], self.x, self.y, self.parity
-        )
+        sza, vza, _ = self._angles_of(band)
         optics, _ = self._evaluate(band, aot550)
         clean, _ = self._evaluate(band, np.zeros_like(aot550))
         # By reciprocity the beam to the sensor, exp(-tau / mu), tells the beam from the sun.
@@ -248,17 +253,11 @@ def cell_means(values: Floats, mask: npt.NDArray[np.bool_], cell_px: int) -> tup
     tuple
         Means, NaN where a cell has no pixel, and shares, both (cell_y, cell_x), float32.
     """
-    usable = mask & np.isfinite(values)
-    rows = np.arange(0, values.shape[0], cell_px)
-    cols = np.arange(0, values.shape[1], cell_px)
-
-    def total(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        summed = np.add.reduceat(array, rows, axis=0, dtype=np.float64)
-        return np.asarray(np.add.reduceat(summed, cols, axis=1))
-
-    count = total(usable)
+    total, count = resampling.cell_totals(
+        np.ascontiguousarray(values), np.ascontiguousarray(mask), cell_px
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = total(np.where(usable, values, np.float32(0.0))) / count
+        mean = total / count
     return mean.astype(np.float32), (count / (cell_px * cell_px)).astype(np.float32)
 
 

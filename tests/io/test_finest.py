@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from s2cloud.io.open import open_l1c
 from s2cloud.io.overview import block_mean
@@ -16,6 +15,9 @@ from s2cloud.model.errors import UsageError
 from s2cloud.processor import process
 from s2cloud.scheduling.jobs import Job
 from s2cloud.simulation import simulate_l1c
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 REFLECTANCE = "measurements/reflectance"
 

@@ -106,6 +106,7 @@ def test_requester_pays_and_anonymous_reach_the_driver():
     assert fs.anon is True
     assert fs.client_kwargs == {"verify": "ca.pem"}
 
+
 def test_a_store_travels_to_other_processes(store):
     store.write("f", b"abc")
     assert pickle.loads(pickle.dumps(store)).read("f") == b"abc"  # noqa: S301  # our own

@@ -19,18 +19,18 @@ WATER = (0.12, 0.09, 0.06, 0.035, 0.03, 0.025, 0.022, 0.02, 0.018, 0.008, 0.001,
 CLOUD = (0.60, 0.60, 0.58, 0.57, 0.58, 0.60, 0.62, 0.62, 0.63, 0.40, 0.030, 0.45, 0.30)
 
 
-def _counts(n60: int, seed: int) -> dict[str, np.ndarray]:
+def _counts(n60: int, seed: int, *, lake: bool) -> dict[str, np.ndarray]:
     """Counts of all bands at their native resolution over n60 x n60 pixels of 60 m."""
     rng = np.random.default_rng(seed)
     share = np.kron(rng.random((n60 // 5, n60 // 5)), np.ones((5, 5)))
     y, x = np.mgrid[0:n60, 0:n60]
-    lake = (y - n60 * 0.7) ** 2 + (x - n60 * 0.3) ** 2 < (n60 * 0.12) ** 2
+    wet = (y - n60 * 0.7) ** 2 + (x - n60 * 0.3) ** 2 < (n60 * 0.12) ** 2 * lake
     cloud = (y - n60 * 0.25) ** 2 + (x - n60 * 0.75) ** 2 < (n60 * 0.1) ** 2
     counts = {}
     for i, name in enumerate(BANDS):
         factor = 60 // BAND_INFO[name].resolution
         toa = VEGETATION[i] * share + SOIL[i] * (1 - share)
-        toa = np.where(lake, WATER[i], np.where(cloud, CLOUD[i], toa))
+        toa = np.where(wet, WATER[i], np.where(cloud, CLOUD[i], toa))
         toa = np.kron(toa, np.ones((factor, factor)))
         toa = toa * (1 + 0.03 * rng.standard_normal(toa.shape))
         values = np.clip(np.rint((toa + 0.1) * 1e4), 1, 65534).astype(np.uint16)
@@ -45,9 +45,11 @@ def _dataset(counts, grid, chunk, attrs):
     return xr.Dataset(arrays, coords={"y": grid.y, "x": grid.x}, attrs={"crs": grid.crs, **attrs})
 
 
-def build(n60=90, *, chunk=100, seed=0, single=None, meteorology=True, window=None) -> xr.DataTree:
+def build(
+    n60=90, *, chunk=100, seed=0, single=None, meteorology=True, window=None, lake=True
+) -> xr.DataTree:
     """L1C tree; ``single`` puts all bands on one grid, ``window`` cuts bands (row, col, size)."""
-    counts = _counts(n60, seed)
+    counts = _counts(n60, seed, lake=lake)
     means = {}
     for name, values in counts.items():
         factor = 60 // BAND_INFO[name].resolution

@@ -162,7 +162,7 @@ def aot_of(tree: xr.DataTree) -> tuple[str, Any]:
     return AOT_METHODS[int(method)], float(mean)
 
 
-def test_aerosol_ladder_vegetation_then_cams_then_constant(make_l1c, caplog):
+def test_aerosol_ladder_vegetation_then_forecast_or_water_then_constant(make_l1c, caplog):
     scarce = ProcessorConfig(aerosol=AerosolConfig(minimum_dark_fraction=1.0))
     assert aot_of(process(make_l1c()))[0] == "dark_vegetation"
     with caplog.at_level(logging.WARNING):
@@ -171,7 +171,10 @@ def test_aerosol_ladder_vegetation_then_cams_then_constant(make_l1c, caplog):
     assert "green vegetation covers" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        method, mean = aot_of(process(make_l1c(meteorology=False), config=scarce))
+        method, _ = aot_of(process(make_l1c(meteorology=False), config=scarce))
+        assert method == "dark_water"
+        bare = make_l1c(meteorology=False, lake=False)
+        method, mean = aot_of(process(bare, config=scarce))
     assert (method, mean) == ("constant", pytest.approx(0.2))
     assert "configured constant" in caplog.text
     assert "using the climatological" in caplog.text
