@@ -202,7 +202,7 @@ class Storm:
             "open": len(l2a.listdir(".s2cloud/open")),
             "exit_codes": codes,
             "memory_mb": [round(each) for each in self.last_memory.values()],
-            "memory_growth_mb": round(max(growth, default=0.0), 1),
+            "memory_growth_mb": round(max(growth), 1) if growth else None,
         }
 
 
