@@ -180,4 +180,5 @@ def _lines(address: str, storage_options: Mapping[str, Any] | None) -> Iterator[
         relative = "://" not in line and not Path(line).is_absolute()
         near = "://" not in address
         # Paths in a list are relative to where the program runs, as in a shell.
-        yield from find_l1c(line if near or not relative else f"{folder}/{line}")
+        address_of = line if near or not relative else f"{folder}/{line}"
+        yield from find_l1c(address_of, storage_options=storage_options)
