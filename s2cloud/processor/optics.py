@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from s2cloud.processor.meteorology import Meteorology
     from s2cloud.processor.relief import Relief
 
+    Angles = npt.NDArray[np.float64]
     Floats = npt.NDArray[np.float32]
     Counts = npt.NDArray[np.uint16]
 
@@ -144,9 +145,9 @@ class CellOptics:
         lattice = Grid("", given.grid.ulx, given.grid.uly, side, rows, cols)
         self.x, self.y = lattice.x, lattice.y
         self.table = mixtures.load(given.sensor, model or given.meteorology.aerosol_model)
-        self._angles: dict[str, tuple[Floats, Floats, Floats]] = {}
+        self._angles: dict[str, tuple[Angles, Angles, Angles]] = {}
 
-    def _angles_of(self, band: str) -> tuple[Floats, Floats, Floats]:
+    def _angles_of(self, band: str) -> tuple[Angles, Angles, Angles]:
         """Sun and view zenith and relative azimuth, the same for any aerosol. [degree]."""
         if band not in self._angles:
             self._angles[band] = geometry.angles_at(
