@@ -173,6 +173,7 @@ def _execute(run: _Run, lease: Lease) -> Receipt:
         if run.old is not None and not run.extend:
             # First of all: the product must never look complete while it is half replaced.
             store.delete(product.layout.receipt)
+        _remove_unfinished(run)
         results, seconds = _compute(run, sink, journal)
         receipt = _draft(run, results)
         assets = list(receipt.assets)
@@ -400,6 +401,19 @@ def _leave(run: _Run, journal: Journal, error: BaseException) -> bool:
     except S2CloudError as second:
         logger.warning("could not clean up after a failure: %s", second)
     return False
+
+
+def _remove_unfinished(run: _Run) -> None:
+    """Remove what killed runs were writing: on a disk a file has another name until it is whole."""
+    layout, store = run.product.layout, run.store
+    if store.protocol != "file":
+        return
+    # A Zarr store of its own lies in a folder that may hold other products.
+    alone = layout.receipt == Receipt.name
+    for name in [""] if alone else run.names:
+        for path in store.find(name):
+            if is_passing(path) and not path.startswith(f"{layout.progress}/"):
+                store.delete(path)
 
 
 def _remove_stale(run: _Run, receipt: Receipt) -> None:

@@ -242,6 +242,23 @@ def test_parts_that_are_not_what_the_journal_says_are_made_again(make_chip, tmp_
     assert not (tmp_path / "a.progress").exists()
 
 
+def test_what_killed_runs_were_writing_is_removed_and_no_one_elses(make_chip, tmp_path):
+    product, store = tmp_path / "product", tmp_path / "stores" / "a.zarr"
+    left = [
+        product / ".b04.tif.0a1b2c3d",
+        product / "inside.zarr" / "c" / ".0.1a2b3c4d",
+        store / "c" / ".0.1a2b3c4d",
+    ]
+    other = store.parent / ".other.json.0a1b2c3d"
+    for path in (*left, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    write_product(make_chip(), product, formats=("cog",))
+    to_zarr(make_chip(), store)
+    assert [path for path in left if path.exists()] == []
+    assert other.exists()
+
+
 def test_what_another_configuration_left_is_not_used(make_chip, tmp_path):
     with dask.config.set(scheduler="synchronous"), pytest.raises(KeyboardInterrupt):
         to_zarr(make_chip(wrap=failing(KeyboardInterrupt)), tmp_path / "a.zarr")
