@@ -309,9 +309,12 @@ def _text(root: Element, tag: str, name: str) -> str:
 def _number(root: Element, tag: str, name: str) -> float:
     text = _text(root, tag, name)
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         raise _unreadable(tag, text, name) from None
+    if not math.isfinite(value):
+        raise _unreadable(tag, text, name)
+    return value
 
 
 def _offsets(root: Element, baseline: str, name: str) -> tuple[float, ...]:

@@ -24,6 +24,10 @@ TAIL_BYTES: Final = 131_072
 LOCAL_HEADER: Final = 30
 #: Room for the extra field of a local header, whose length only that header tells.
 EXTRA_GUESS: Final = 96
+#: Members beyond this length must not be this many times longer than they are packed: metadata
+#: pack to a thirtieth, images hardly at all.
+BOMB_BYTES: Final = 67_108_864
+BOMB_RATIO: Final = 100
 
 
 class ZipMembers(AbstractArchiveFileSystem):  # type: ignore[misc]  # fsspec is untyped
@@ -142,7 +146,18 @@ class ZipMembers(AbstractArchiveFileSystem):  # type: ignore[misc]  # fsspec is 
             self._fetch(info.header_offset + skip + first, info.header_offset + skip + last)
         )
 
+    def _refuse_bomb(self, info: zipfile.ZipInfo) -> None:
+        if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * info.compress_size:
+            raise InputError(
+                "archive member unpacks to far more than it is long",
+                where=f"{self.shown} {info.filename}",
+                expected=f"at most {BOMB_RATIO} times its {info.compress_size} bytes",
+                found=f"{info.file_size} bytes",
+                fix="download the archive again, from where it was published",
+            )
+
     def _deflated(self, info: zipfile.ZipInfo, first: int, last: int) -> bytes:
+        self._refuse_bomb(info)
         whole = last - first == info.file_size
         prefix = last <= TAIL_BYTES
         guess = LOCAL_HEADER + len(info.filename.encode()) + EXTRA_GUESS

@@ -428,6 +428,7 @@ def test_damaged_metadata_are_named(name, copy):
     [
         ("MTD_MSIL1C.xml", "<U>0.968</U>", "", "expected U"),
         ("MTD_MSIL1C.xml", "<U>0.968</U>", "<U>x</U>", "unreadable"),
+        ("MTD_MSIL1C.xml", "<U>0.968</U>", "<U>nan</U>", "unreadable"),
         ("MTD_MSIL1C.xml", "RADIO_ADD_OFFSET", "OTHER", "Radiometric_Offset_List"),
         ("MTD_MSIL1C.xml", 'band_id="3"', 'band_id="77"', "unreadable"),
         ("MTD_MSIL1C.xml", "BASELINE>05.10", "BASELINE>5", "unknown processing baseline"),
