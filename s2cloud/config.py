@@ -62,8 +62,7 @@ class AerosolConfig(_Options):
     smoothing_km: float = Field(default=5.0, gt=0.0, le=50.0)
     """Standard deviation of the Gaussian that spreads the retrieved values. [km]"""
     cams_sigma: float = Field(default=0.12, gt=0.0, le=2.0)
-    """One-sigma uncertainty of the CAMS forecast, about its root mean square difference from sun
-    photometers (Gueymard and Yang 2020, doi:10.1016/j.atmosenv.2019.117216)."""
+    """One-sigma uncertainty of the CAMS forecast; judged, not taken from a publication."""
     fallback_aot550: float = Field(default=0.2, ge=0.0, le=2.0)
     """Optical thickness where neither vegetation nor dark water nor CAMS can tell."""
     fallback_sigma: float = Field(default=0.25, gt=0.0, le=2.0)
