@@ -21,6 +21,7 @@ from s2cloud.cli.demo import demo
 from s2cloud.cli.explain import explain
 from s2cloud.cli.info import info
 from s2cloud.cli.jobs import jobs
+from s2cloud.cli.l2a_process import l2a_process
 from s2cloud.cli.lut import lut
 from s2cloud.cli.plan import plan
 from s2cloud.cli.process import process
@@ -72,6 +73,7 @@ for _command in (
     serve,
     jobs,
     config,
+    l2a_process,
     simulate,
     simulate_schedule,
     demo,

@@ -288,10 +288,10 @@ def layers_of(l2a: xr.DataTree) -> list[Layer]:
     Raises
     ------
     InputError
-        If the tree holds no reflectance.
+        If the tree holds no raster of a product.
     """
     layers = [layer for node in l2a.subtree for layer in _layers_of_node(node)]
-    if not any(layer.is_reflectance for layer in layers):
+    if not any(layer.is_product for layer in layers):
         raise InputError(
             "not a Level-2A tree",
             where=str(l2a.name or "tree"),

@@ -22,7 +22,7 @@ from s2cloud.model.bands import BAND_INFO, SENSORS
 from s2cloud.model.errors import UsageError
 from s2cloud.model.granule import Granule, granule
 from s2cloud.model.grid import Grid, grid_of
-from s2cloud.model.schema import GEOMETRY, REFLECTANCE, SCL
+from s2cloud.model.schema import GEOMETRY, REFLECTANCE, SCL, SCL_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,13 +151,15 @@ def _properties(identity: Granule, receipt: Receipt) -> dict[str, Any]:
 
 
 def _finest_grid(l2a: xr.DataTree) -> Grid:
-    for resolution in (10, 20, 60):
-        dataset = _node(l2a, f"{REFLECTANCE}/r{resolution}m")
-        if dataset is not None:
-            return grid_of(dataset, crs=crs_of(dataset))
+    # Products of maps or classes alone hold no bands.
+    for group in (REFLECTANCE, "quality/atmosphere", SCL_PATH):
+        for resolution in (10, 20, 60):
+            dataset = _node(l2a, f"{group}/r{resolution}m")
+            if dataset is not None:
+                return grid_of(dataset, crs=crs_of(dataset))
     raise UsageError(
         "not a Level-2A tree",
-        expected=f"bands in {REFLECTANCE}",
+        expected=f"bands in {REFLECTANCE}, maps or classes",
         fix="pass the tree returned by s2cloud.process",
     )
 
