@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import (
@@ -22,6 +23,9 @@ from pydantic import (
 from s2cloud.algorithms.classification.thresholds import Thresholds
 from s2cloud.model.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "AerosolConfig",
     "AtmosphereConfig",
@@ -35,6 +39,7 @@ __all__ = [
     "UncertaintyConfig",
     "WaterVapourConfig",
     "load_config",
+    "origins_of",
 ]
 
 
@@ -285,12 +290,13 @@ class ProcessorConfig(_Options):
 
 
 def load_config(path: str | None) -> ProcessorConfig:
-    """Configuration from a YAML or JSON file.
+    """Configuration from a YAML or JSON file and the environment.
 
     Parameters
     ----------
     path
-        File to read; ``None`` gives the defaults.
+        File to read; ``None`` for none. Variables such as ``S2CLOUD_AEROSOL__MODEL=maritime`` come
+        before it, two underscores between the names of group and option.
 
     Returns
     -------
@@ -299,27 +305,112 @@ def load_config(path: str | None) -> ProcessorConfig:
     Raises
     ------
     UsageError
-        Naming every problem of the file at once.
+        Naming every problem of file and environment at once.
     """
-    if path is None:
-        return ProcessorConfig()
+    in_file, in_environment = _values_of_file(path), _values_of_environment()
     try:
-        values: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return ProcessorConfig.model_validate(_merged(in_file, in_environment))
+    except ValidationError as error:
+        told = _flat(in_environment)
+        problems = "; ".join(
+            f"{_name_of(item['loc'], told) or 'file'}: {item['msg']}" for item in error.errors()
+        )
+        raise UsageError(
+            "configuration is not valid",
+            where=path or "environment",
+            found=problems,
+            fix="see `s2cloud config schema` or docs/configuration.md",
+        ) from error
+
+
+def origins_of(path: str | None) -> dict[str, str]:
+    """Where the values of `load_config` come from.
+
+    Parameters
+    ----------
+    path
+        As of `load_config`.
+
+    Returns
+    -------
+    dict
+        The file or the variable, by the name of the option, such as ``aerosol.model``; options
+        that are not in it have their defaults.
+    """
+    in_file = dict.fromkeys(_flat(_values_of_file(path)), str(path))
+    variables = {name: _variable(name) for name in _flat(_values_of_environment())}
+    return in_file | variables
+
+
+def _values_of_file(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise UsageError("configuration file not found", where=path, fix="check --config") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(
             "configuration file is not YAML", where=path, found=str(error), fix="mend the file"
         ) from error
-    try:
-        return ProcessorConfig.model_validate(values or {})
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors()
-        )
+    if not isinstance(values, dict):
         raise UsageError(
-            "configuration is not valid",
+            "configuration file holds no options",
             where=path,
-            found=problems,
-            fix="see `s2cloud config schema` or docs/configuration.md",
-        ) from error
+            expected="names and values such as `aerosol: {model: maritime}`",
+            found=type(values).__name__,
+            fix="see `s2cloud config show`",
+        )
+    return values
+
+
+def _values_of_environment() -> dict[str, Any]:
+    """Options in variables; those without two underscores are others', as of Kubernetes."""
+    values: dict[str, Any] = {}
+    for variable, text in os.environ.items():
+        if variable.startswith(_PREFIX) and "__" in variable:
+            place = values
+            *groups, name = variable.removeprefix(_PREFIX).lower().split("__")
+            for group in groups:
+                # A value where a group should be is replaced, and refused by what is in it.
+                if not isinstance(place.get(group), dict):
+                    place[group] = {}
+                place = place[group]
+            try:
+                place[name] = yaml.safe_load(text)
+            except yaml.YAMLError:
+                place[name] = text
+    return values
+
+
+_PREFIX = "S2CLOUD_"
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper().replace(".", "__")
+
+
+def _name_of(location: tuple[int | str, ...], variables: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, location))
+    meant = [each for each in variables if f"{each}.".startswith(f"{name}.")]
+    return _variable(meant[0]) if meant else name
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, with the values of `above` where both have one."""
+    merged = dict(below)
+    for name, given in above.items():
+        old, value = merged.get(name), given
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merged(old, value)
+        merged[name] = value
+    return merged
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Values by the full names of their options."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        full = f"{before}{name}"
+        flat |= _flat(value, f"{full}.") if isinstance(value, dict) else {full: value}
+    return flat

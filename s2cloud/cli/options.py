@@ -18,6 +18,7 @@ __all__ = [
     "geometry_text",
     "is_remote",
     "parse_storage_options",
+    "with_addresses_of_maps",
     "with_maps",
     "with_part",
     "with_storage_options",
@@ -146,7 +147,13 @@ def geometry_text(path: str | None, crs: str, storage_options: dict[str, Any]) -
 
 def with_maps(command: Any) -> Any:
     """Decorate a command with one option per auxiliary map and those that reach their store."""
-    command = _pair("aux-", "for the maps, where they differ from SRC")(command)
+    return with_addresses_of_maps(
+        _pair("aux-", "for the maps, where they differ from SRC")(command)
+    )
+
+
+def with_addresses_of_maps(command: Any) -> Any:
+    """Decorate a command with one option per auxiliary map."""
     for name, words in reversed(MAPS.items()):
         option = f"--{name.replace('_', '-')}"
         command = click.option(option, name, metavar="ADDRESS", help=words)(command)
