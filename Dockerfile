@@ -1,10 +1,16 @@
-# syntax=docker/dockerfile:1
 # One image for the service, the scheduler, the workers and jobs, so that versions cannot differ.
 #   docker build -t s2cloud .
 # BASE is any Debian image with Python 3.11 or newer, for instance one of your own registry.
+# `docker/check` builds it on a base made here, and tries it as a cluster would run it.
 ARG BASE=python:3.12-slim-bookworm
 
-FROM ${BASE} AS build
+FROM ${BASE} AS base
+# GDAL as it comes with rasterio asks the system for this library; slim images have none.
+RUN ldconfig -p | grep -q "libexpat\.so\.1 " \
+ || { apt-get update -qq && apt-get install -y -qq --no-install-recommends libexpat1 \
+      && rm -rf /var/lib/apt/lists/*; }
+
+FROM base AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/s2cloud && /opt/s2cloud/bin/pip install --quiet --upgrade "pip>=25.1"
 WORKDIR /src
@@ -14,17 +20,17 @@ RUN /opt/s2cloud/bin/pip install --quiet --require-hashes --requirement docker/r
 COPY pyproject.toml README.md LICENSE ./
 COPY s2cloud s2cloud
 RUN /opt/s2cloud/bin/pip install --quiet --no-deps . \
- && /opt/s2cloud/bin/python -m compileall -q /opt/s2cloud/lib || true
+ && { /opt/s2cloud/bin/python -m compileall -q /opt/s2cloud/lib > /dev/null || true; }
 # Kernels are compiled here, once; the file system of the pod is read-only.
 ENV NUMBA_CACHE_DIR=/opt/s2cloud/numba
 RUN cd /tmp && /opt/s2cloud/bin/s2cloud simulate l1c --size 600 \
  && /opt/s2cloud/bin/s2cloud process l1c/*.SAFE l2a && rm -rf l1c l2a
 # What is in the image, for those who scan it.
-RUN python3 -m venv /tmp/sbom && /tmp/sbom/bin/pip install --quiet cyclonedx-bom \
+RUN python3 -m venv /tmp/sbom && /tmp/sbom/bin/pip install --quiet cyclonedx-bom==7.5.0 \
  && /tmp/sbom/bin/cyclonedx-py environment /opt/s2cloud/bin/python \
       --output-format JSON --output-file /opt/s2cloud/sbom.cdx.json
 
-FROM ${BASE}
+FROM base
 LABEL org.opencontainers.image.title="s2cloud" \
       org.opencontainers.image.description="Sentinel-2 Level-1C to Level-2A" \
       org.opencontainers.image.licenses="Apache-2.0"
