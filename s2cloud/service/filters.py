@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from s2cloud.io.stores import open_store
+from s2cloud.model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from s2cloud.io.stores import Store
     from s2cloud.service.products import Candidate
     from s2cloud.service.settings import FilterSettings
 
 __all__ = ["needs_metadata", "refusal_by_metadata", "refusal_by_name"]
+
+logger = logging.getLogger(__name__)
 
 #: Metadata longer than this are none. [byte]
 _LONGEST: Final = 50_000_000
@@ -58,9 +63,16 @@ def refusal_by_metadata(
 
     Notes
     -----
-    What the metadata do not tell refuses nothing.
+    What the metadata do not tell refuses nothing: if they are damaged, making the product says so.
     """
-    facts = _facts(candidate, options)
+    try:
+        return _refusal(_facts(candidate, options), filters)
+    except (InputError, KeyError, ValueError, TypeError, AttributeError) as error:
+        logger.warning("metadata not read, so not filtered by: %s", error)
+        return ""
+
+
+def _refusal(facts: Mapping[str, Any], filters: FilterSettings) -> str:
     clouds, sza = facts.get("cloud_cover"), facts.get("sza")
     cloudiest, lowest = filters.max_cloud_cover, filters.max_sza
     if cloudiest is not None and clouds is not None and clouds > cloudiest:
@@ -79,9 +91,7 @@ def _facts(candidate: Candidate, options: Mapping[str, Any]) -> dict[str, Any]:
     store = open_store(candidate.url, options)
     facts: dict[str, Any] = {}
     if candidate.kind == "zarr":
-        return _zarr_facts(
-            store.read("zarr.json") if store.exists("zarr.json") else store.read(".zattrs")
-        )
+        return _zarr_facts(store)
     for path in store.find():
         name = path.rsplit("/", 1)[-1]
         if name in {"MTD_MSIL1C.xml", "MTD_TL.xml", "metadata.xml"}:
@@ -103,10 +113,13 @@ def _xml_facts(text: bytes) -> Iterator[tuple[str, Any]]:
         yield "footprint", {"type": "Polygon", "coordinates": [ring]}
 
 
-def _zarr_facts(text: bytes) -> dict[str, Any]:
+def _zarr_facts(store: Store) -> dict[str, Any]:
     """EOPF products carry the attributes of their STAC item."""
-    values = json.loads(text)
-    item = values.get("attributes", values).get("stac_discovery") or {}
+    if store.exists("zarr.json"):
+        attributes = json.loads(store.read("zarr.json")).get("attributes") or {}
+    else:
+        attributes = json.loads(store.read(".zmetadata"))["metadata"].get(".zattrs") or {}
+    item = attributes.get("stac_discovery") or {}
     properties = item.get("properties") or {}
     facts = {}
     if "eo:cloud_cover" in properties:
