@@ -107,6 +107,7 @@ def read_aws_product(files: ProductFiles, *, part: Part, uri: str) -> xr.DataTre
             found="another path",
             fix="give the folder of the tile",
         )
+    _refuse_detour(tiles[0], files.url(PRODUCT_INFO))
     store = open_store(join_url(root, tiles[0]), files.store.storage_options)
     return read_granule_folder(ProductFiles.listed(store, ""), "metadata.xml", part=part, uri=uri)
 
@@ -119,6 +120,7 @@ def _product_of(
     root = _root_above(files, str(info.get("path", "")))
     if not path or root is None:
         return None
+    _refuse_detour(path, files.url(TILE_INFO))
     store = open_store(join_url(root, path), files.store.storage_options)
     name = store.url("metadata.xml")
     try:
@@ -135,6 +137,18 @@ def _product_of(
             fix="check the productPath in tileInfo.json",
         )
     return replace(product, images={band: BAND_INFO[band].esa_name for band in BANDS})
+
+
+def _refuse_detour(path: str, where: str) -> None:
+    """Metadata may only point to folders below the root: they are somebody else's words."""
+    if "://" in path or "\\" in path or {"", ".", ".."} & set(path.strip("/").split("/")):
+        raise InputError(
+            "path that leaves the folder of the products",
+            where=where,
+            expected="plain names, such as products/2025/6/15/<name>",
+            found=path[:200],
+            fix="copy the product again from where it is published",
+        )
 
 
 def _root_above(files: ProductFiles, path: str) -> str | None:

@@ -222,6 +222,19 @@ def test_metadata_of_another_tile_are_refused(layouts, safe, tmp_path):
         open_l1c(tile)
 
 
+@pytest.mark.parametrize("detour", ["../secrets", "products/../../x", "s3://other/x", "a//b"])
+def test_metadata_that_point_out_of_the_bucket_are_refused(layouts, safe, tmp_path, detour):
+    tile, product = layouts.aws(safe, tmp_path / "bucket")
+    facts = json.loads((tile / "tileInfo.json").read_text())
+    (tile / "tileInfo.json").write_text(json.dumps(facts | {"productPath": detour}))
+    with pytest.raises(InputError, match=r"leaves the folder of the products.*tileInfo\.json"):
+        open_l1c(tile)
+    facts = json.loads((product / "productInfo.json").read_text())
+    (product / "productInfo.json").write_text(json.dumps(facts | {"tiles": [{"path": detour}]}))
+    with pytest.raises(InputError, match=r"leaves the folder of the products|without the tiles"):
+        open_l1c(product)
+
+
 # -- SAFE in other places -------------------------------------------------------------------------
 
 
