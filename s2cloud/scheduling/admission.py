@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from s2cloud.scheduling.strategies.model import (
         ClusterState,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         WorkerState,
     )
 
-__all__ = ["Admission", "Limits", "admit", "fits_at_all"]
+__all__ = ["Admission", "Limits", "admit", "fits_at_all", "largest_product"]
 
 #: Products in flight per thread of the cluster where nothing else is asked for: one runs, and
 #: the next is being opened while the first is committed.
@@ -69,12 +69,14 @@ class Admission:
     urgency: float = 0.0
 
 
+def largest_product(workers: Iterable[WorkerState], limits: Limits) -> int:
+    """Most memory that a product may need to fit if nothing else runs. [byte], -1 for none."""
+    return _largest((worker.memory_bytes for worker in workers), 1, limits)
+
+
 def fits_at_all(request: Request, workers: Sequence[WorkerState], limits: Limits) -> bool:
     """Whether a product would fit if nothing else ran."""
-    sizes = sorted((worker.memory_bytes for worker in workers), reverse=True)
-    usable = sizes if limits.two_level else sizes[:1]
-    need = request.cost.memory_bytes
-    return any(need <= size * count for count, size in enumerate(usable, start=1))
+    return request.cost.memory_bytes <= largest_product(workers, limits)
 
 
 def admit(
@@ -113,12 +115,15 @@ def admit(
     requests = {request.key: request for request in waiting if request.key not in running}
     spread = _spread(len(free), len(requests) + len(cluster.running), bounds)
     admitted: list[Admission] = []
+    # A queue of thousands is passed over in no time once nothing of it fits any more.
+    fits = _largest(free.values(), spread, bounds)
+    ever = largest_product(cluster.workers, bounds)
     for placement in strategy.place(waiting, cluster):
         request = requests.get(placement.key)
         if request is None:
             continue
-        homes = _homes(request, placement, free, load, spread, bounds)
-        if homes:
+        if request.cost.memory_bytes <= fits:
+            homes = _homes(request, placement, free, load, spread, bounds)
             del requests[request.key]
             admitted.append(Admission(request.key, homes, placement.urgency))
             share = _share(request, len(homes))
@@ -127,11 +132,23 @@ def admit(
                 load[name] += 1.0 / (threads[name] * len(homes))
             if len(admitted) == room:
                 break
-        elif cluster.now - request.arrived > bounds.patience_s and fits_at_all(
-            request, cluster.workers, bounds
+            fits = _largest(free.values(), spread, bounds)
+        elif (
+            cluster.now - request.arrived > bounds.patience_s and request.cost.memory_bytes <= ever
         ):
             break
     return admitted
+
+
+def _largest(free: Iterable[int], fewest: int, limits: Limits) -> int:
+    """Most memory that a product may need to fit on that many workers or more, -1 for none.
+
+    Each of its homes gives an equal share, so the smallest of them bounds it.
+    """
+    sizes = sorted(free, reverse=True)
+    usable = sizes if limits.two_level else sizes[:1]
+    fewest = min(fewest, len(usable))
+    return max((size * n for n, size in enumerate(usable, start=1) if n >= fewest), default=-1)
 
 
 def _spread(workers: int, products: int, limits: Limits) -> int:
@@ -151,7 +168,7 @@ def _homes(
     spread: int,
     limits: Limits,
 ) -> tuple[str, ...]:
-    """Workers for a product: as many as it should spread over, more if memory asks for it."""
+    """Workers for a product that fits: as many as it should spread over, more for its memory."""
     liked = {name: place for place, name in enumerate(placement.prefer)}
     # A liked worker that is busy is worth a wait no longer than one product.
     ranked = sorted(

@@ -57,6 +57,10 @@ class Executor(Protocol):
         """Start a product; the books count its tasks under the mark."""
         ...
 
+    def forget(self, mark: str) -> None:
+        """Close the books of a product that has ended and whose facts were read."""
+        ...
+
     def abandon(self) -> None:
         """Drop what has not ended."""
         ...
@@ -74,7 +78,7 @@ class _Threads:
 
         used = int(psutil.Process(os.getpid()).memory_info().rss)
         here = WorkerFacts("threads", self._threads, self._memory, used)
-        return ClusterFacts((here,), self._ledger.products())
+        return self._ledger.facts(here)
 
     def call(self, function: Callable[[Job], Any], job: Job, on_end: Any) -> None:
         self._pool.submit(_told, on_end, function, job)
@@ -85,6 +89,9 @@ class _Threads:
                 return make(job)
 
         self._pool.submit(_told, on_end, run, job)
+
+    def forget(self, mark: str) -> None:
+        self._ledger.forget([mark])
 
     def abandon(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -137,6 +144,8 @@ class _Cluster:
         self._client = client
         self._two_level = two_level
         self._futures: dict[int, Any] = {}
+        self._marks: set[str] = set()
+        self._settled: list[str] = []
         self._lock = threading.Lock()
         self._count = 0
         self._last = ClusterFacts((), {})
@@ -144,7 +153,11 @@ class _Cluster:
 
     def facts(self) -> ClusterFacts:
         try:
-            self._last = facts_of(self._client)
+            with self._lock:
+                settled = tuple(self._settled)
+            self._last = facts_of(self._client, settled)
+            with self._lock:
+                del self._settled[: len(settled)]
             self._answered = time.monotonic()
         except Exception as error:
             # A scheduler under load may be slow, and a network short of breath.
@@ -166,6 +179,8 @@ class _Cluster:
         self._watch(future, on_end)
 
     def make(self, job: Job, admission: Admission, mark: str, make: Maker, on_end: Any) -> None:
+        with self._lock:
+            self._marks.add(mark)
         future = self._client.submit(
             make_on_worker,
             job,
@@ -182,16 +197,27 @@ class _Cluster:
         )
         self._watch(future, on_end)
 
+    def forget(self, mark: str) -> None:
+        with self._lock:
+            self._marks.discard(mark)
+            self._settled.append(mark)  # the scheduler is told at the next look
+
     def abandon(self) -> None:
         with self._lock:
             futures, self._futures = list(self._futures.values()), {}
-        if futures and self._client.status == "running":
-            with contextlib.suppress(Exception):
+            left, self._marks = [*self._settled, *self._marks], set()
+            self._settled.clear()
+        if self._client.status != "running":
+            return
+        with contextlib.suppress(Exception):
+            if futures:
                 self._client.cancel(futures, force=True)
+            if left:
+                facts_of(self._client, left)
 
     def _homes(self, admission: Admission) -> tuple[str, ...]:
         """Empty if it is all workers: dask then queues what need not lie around decoded."""
-        everywhere = len(admission.workers) >= len(self.facts().workers)
+        everywhere = len(admission.workers) >= len(self._last.workers)
         return () if everywhere else admission.workers
 
     def _key(self, word: str, job: Job) -> str:

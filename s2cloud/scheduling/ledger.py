@@ -10,7 +10,6 @@ import contextlib
 import contextvars
 import threading
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,12 +20,13 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from distributed import Client
 
 __all__ = [
     "PRODUCT",
+    "Books",
     "ClusterFacts",
     "Ledger",
     "ProductFacts",
@@ -40,6 +40,8 @@ __all__ = [
 #: Annotation that names the product of a task.
 PRODUCT: Final = "s2cloud_product"
 _NAME: Final = "s2cloud-ledger"
+#: Books that nobody closed, since their client was killed, are dropped after so long. [s]
+_STALE_S: Final = 86400.0
 #: Longest time that running tasks of a failed product are waited for. [s]
 _SETTLE_S: Final = 60.0
 #: Longest wait for an answer of the scheduler. [s]
@@ -62,6 +64,8 @@ class ProductFacts:
         Tasks that were repeated because their worker was lost.
     first, last
         When the first task began and the last one ended, clock of the workers; 0 before. [s]
+    touched
+        When something was counted last, clock of the scheduler. [s]
     """
 
     done: int = 0
@@ -70,6 +74,7 @@ class ProductFacts:
     retried: int = 0
     first: float = 0.0
     last: float = 0.0
+    touched: float = 0.0
 
     @property
     def task_s(self) -> float:
@@ -81,6 +86,7 @@ class ProductFacts:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + ended - began
         self.first = min(self.first or began, began)
         self.last = max(self.last, ended)
+        self.touched = time.time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +114,56 @@ class WorkerFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """Books and workers at one moment."""
+    """Books and workers at one moment.
+
+    Attributes
+    ----------
+    workers
+        All of them.
+    products
+        Facts of each try of a product that was not forgotten, by its mark.
+    stages
+        Time that tasks ran since the cluster began, by stage, forgotten products included. [s]
+    """
 
     workers: tuple[WorkerFacts, ...]
     products: Mapping[str, ProductFacts]
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+
+class Books:
+    """Facts of products from their first task until they are forgotten.
+
+    Size is bounded by what is under way, not by what was ever made: a cluster may live for months.
+    """
+
+    def __init__(self) -> None:
+        self.products: dict[str, ProductFacts] = {}
+        self._past: dict[str, float] = {}
+
+    def opened(self, product: str) -> ProductFacts:
+        """Facts of a product that is about to have tasks."""
+        if product not in self.products:
+            now = time.time()
+            stale = [key for key, each in self.products.items() if now - each.touched > _STALE_S]
+            self.forget(stale)
+            self.products[product] = ProductFacts(touched=now)
+        return self.products[product]
+
+    def forget(self, products: Collection[str]) -> None:
+        """Close the books of products; what comes late for them is not counted."""
+        for product in products:
+            facts = self.products.pop(product, None)
+            for stage, seconds in facts.seconds.items() if facts is not None else ():
+                self._past[stage] = self._past.get(stage, 0.0) + seconds
+
+    def stages(self) -> dict[str, float]:
+        """Time that tasks ran, by stage, of all products ever. [s]."""
+        found = dict(self._past)
+        for facts in self.products.values():
+            for stage, seconds in facts.seconds.items():
+                found[stage] = found.get(stage, 0.0) + seconds
+        return found
 
 
 @contextlib.contextmanager
@@ -145,7 +197,7 @@ class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no t
     name = _NAME
 
     def __init__(self) -> None:
-        self.products: dict[str, ProductFacts] = {}
+        self.books = Books()
 
     @override
     async def start(self, scheduler: Any) -> None:
@@ -157,10 +209,13 @@ class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no t
         product = task.annotations.get(PRODUCT) if task is not None and task.annotations else None
         if product is None:
             return
-        facts = self.products.setdefault(product, ProductFacts())
         if start == "released" and finish == "waiting":
-            facts.total += 1
-        elif finish == "released" and start in {"waiting", "queued", "no-worker", "processing"}:
+            self.books.opened(product).total += 1
+            return
+        facts = self.books.products.get(product)
+        if facts is None:
+            return
+        if finish == "released" and start in {"waiting", "queued", "no-worker", "processing"}:
             facts.total -= 1
             facts.retried += start == "processing"
         elif start == "processing" and finish in {"memory", "erred"}:
@@ -170,34 +225,41 @@ class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no t
                     facts.add(key_split(key), span["start"], span["stop"])
 
 
-def facts_of(client: Client) -> ClusterFacts:
+def facts_of(client: Client, forget: Collection[str] = ()) -> ClusterFacts:
     """Books and workers of a cluster; opens the books on first use.
 
     Parameters
     ----------
     client
         Client of the cluster.
+    forget
+        Products whose books are closed before.
     """
-    found = _asked(client)
+    found = _asked(client, forget)
     if found is None:
         client.register_plugin(Ledger(), name=_NAME)
-        found = _asked(client)
+        found = _asked(client, forget)
     return found or ClusterFacts((), {})
 
 
-def _asked(client: Client) -> ClusterFacts | None:
+def _asked(client: Client, forget: Collection[str]) -> ClusterFacts | None:
     if client.status != "running":
         raise ConnectionError(f"client is {client.status}")
     # Not by run_on_scheduler, which waits minutes for a scheduler that is gone.
-    ask = client._run_on_scheduler  # noqa: SLF001
-    found: ClusterFacts | None = client.sync(ask, _read, callback_timeout=_ANSWER_S)
+    found: ClusterFacts | None = client.sync(
+        client._run_on_scheduler,  # noqa: SLF001
+        _read,
+        forget=list(forget),
+        callback_timeout=_ANSWER_S,
+    )
     return found
 
 
-def _read(dask_scheduler: Any = None) -> ClusterFacts | None:
+def _read(dask_scheduler: Any = None, *, forget: list[str]) -> ClusterFacts | None:
     ledger = dask_scheduler.plugins.get(_NAME)
     if ledger is None:
         return None
+    ledger.books.forget(forget)
     workers = tuple(
         WorkerFacts(
             name=str(worker.address),
@@ -208,7 +270,7 @@ def _read(dask_scheduler: Any = None) -> ClusterFacts | None:
         )
         for worker in dask_scheduler.workers.values()
     )
-    return ClusterFacts(workers, dict(ledger.products))
+    return ClusterFacts(workers, dict(ledger.books.products), ledger.books.stages())
 
 
 class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
@@ -217,7 +279,7 @@ class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._products: defaultdict[str, ProductFacts] = defaultdict(ProductFacts)
+        self._books = Books()
 
     @property
     def hooks(self) -> tuple[Any, ...]:
@@ -227,12 +289,14 @@ class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
     # The underscored names are dask's protocol; they are called in the thread of the product.
     def _start_state(self, dsk: Any, state: Mapping[str, Any]) -> None:  # noqa: ARG002
         with self._lock:
-            found = self._products[_current.get()]
+            found = self._books.opened(_current.get())
             found.total += sum(len(state[name]) for name in ("ready", "waiting"))
 
     def _posttask(self, *_: Any) -> None:
         with self._lock:
-            self._products[_current.get()].done += 1
+            facts = self._books.products.get(_current.get())
+            if facts is not None:
+                facts.done += 1
 
     def timed(self, function: Any, batch: Any) -> Any:
         """What a thread of the pool should run in place of ``function(batch)``.
@@ -248,17 +312,25 @@ class ThreadLedger(Callback):  # type: ignore[misc]  # dask carries no types
                 return function(batch)
             finally:
                 with self._lock:
-                    self._products[product].add(stage, began, time.time())
+                    facts = self._books.products.get(product)
+                    if facts is not None:
+                        facts.add(stage, began, time.time())
 
         return run
 
-    def products(self) -> dict[str, ProductFacts]:
-        """Copy of the books."""
+    def forget(self, products: Collection[str]) -> None:
+        """Close the books of products."""
         with self._lock:
-            return {
+            self._books.forget(products)
+
+    def facts(self, worker: WorkerFacts) -> ClusterFacts:
+        """Copy of the books, and the only worker."""
+        with self._lock:
+            products = {
                 key: replace(each, seconds=dict(each.seconds))
-                for key, each in self._products.items()
+                for key, each in self._books.products.items()
             }
+            return ClusterFacts((worker,), products, self._books.stages())
 
 
 def product_settled(client: Client, product: str) -> None:

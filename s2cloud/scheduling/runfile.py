@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from s2cloud.scheduling.jobs import Job
 
-__all__ = ["Entry", "State", "measured_of", "read_run_file", "write_run_file"]
+__all__ = ["ENDED", "Entry", "RunFile", "State", "measured_of", "read_run_file", "recall"]
 
 #: ``found`` was complete before; ``failed`` has ended and is not tried again by itself.
 State = Literal["new", "projecting", "waiting", "running", "done", "found", "failed"]
-ENDED: Final = frozenset({"done", "found", "failed"})
+ENDED: Final[tuple[State, ...]] = ("done", "found", "failed")
 _FORMAT: Final = 1
 
 
@@ -39,6 +39,8 @@ class Entry:
     ----------
     job
         What to do.
+    key
+        Of the job.
     priority, deadline, owner
         As in `Request`; the deadline in seconds after the start of the batch.
     state
@@ -63,13 +65,18 @@ class Entry:
         Address of the product made.
     task_s, serial_s, bytes_written
         What it took, as in `Cost`.
+    peak_bytes, shared
+        Most memory that its workers used, 0 if shared: another product was at home on one of them.
     workers
         Where it was at home.
     stages
         Seconds of tasks by stage.
+    mark
+        Name of the present try in the books of the cluster.
     """
 
     job: Job
+    key: str = field(init=False)
     priority: int = 0
     deadline: float = math.inf
     owner: str = ""
@@ -89,13 +96,15 @@ class Entry:
     task_s: float = 0.0
     serial_s: float = 0.0
     bytes_written: int = 0
+    peak_bytes: int = 0
     workers: tuple[str, ...] = ()
     stages: dict[str, float] = field(default_factory=dict)
+    mark: str = ""
+    shared: bool = False
 
-    @property
-    def key(self) -> str:
-        """Of the job."""
-        return self.job.key
+    def __post_init__(self) -> None:
+        """Reckon the fingerprint of the job once; it is asked for in every turn."""
+        self.key = self.job.key
 
     @property
     def name(self) -> str:
@@ -136,6 +145,7 @@ class Entry:
             "megapixels": self.megapixels,
             "blocks": self.cost.blocks if self.cost else 0,
             "memory_bytes": self.cost.memory_bytes if self.cost else 0,
+            "peak_bytes": self.peak_bytes,
             "task_s": round(self.task_s, 4),
             "serial_s": round(self.serial_s, 4),
             "bytes_written": self.bytes_written,
@@ -149,34 +159,39 @@ class Entry:
         }
 
 
-def write_run_file(
-    address: str,
-    entries: Iterable[Entry],
-    facts: Mapping[str, Any],
-    storage_options: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a run file whole.
+class RunFile:
+    """Writes a run file whole, again and again, at the cost of what has changed.
 
     Parameters
     ----------
     address
         Path or URL.
-    entries
-        Products of the batch.
-    facts
-        What is to be said of the whole, such as the cluster.
     storage_options
         Options of its file system.
     """
-    values = {
-        "format": _FORMAT,
-        "software": f"s2cloud {VERSION}",
-        **facts,
-        "products": [entry.to_dict() for entry in entries],
-    }
-    folder, name = parent_url(address)
-    text = json.dumps(values, indent=1) + "\n"
-    open_store(folder, storage_options).write(name, text.encode())
+
+    def __init__(self, address: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        self._address = address
+        self._storage_options = storage_options
+        self._lines: dict[str, str] = {}
+
+    def write(self, changed: Iterable[Entry], facts: Mapping[str, Any]) -> None:
+        """Write it.
+
+        Parameters
+        ----------
+        changed
+            Products that are new or have changed since it was written last.
+        facts
+            What is to be said of the whole, such as the cluster.
+        """
+        for entry in changed:
+            self._lines[entry.key] = json.dumps(entry.to_dict())
+        head = json.dumps({"format": _FORMAT, "software": f"s2cloud {VERSION}", **facts})
+        body = ",\n".join(self._lines.values())
+        folder, name = parent_url(self._address)
+        text = f'{head[:-1]},\n"products": [\n{body}\n]}}\n'
+        open_store(folder, self._storage_options).write(name, text.encode())
 
 
 def read_run_file(
@@ -221,8 +236,35 @@ def measured_of(values: Mapping[str, Any]) -> list[Measured]:
             megapixels=float(each["megapixels"]),
             cpu_s=float(each["task_s"]),
             serial_s=float(each["serial_s"]),
+            memory_bytes=float(each.get("peak_bytes", 0)),
             bytes_written=float(each["bytes_written"]),
         )
         for each in values["products"]
         if each["state"] in {"done", "found"} and each["task_s"] > 0 and each["megapixels"] > 0
     ]
+
+
+def recall(entries: Iterable[Entry], values: Mapping[str, Any] | None, *, failed: bool) -> None:
+    """Take over what a run file knows of products.
+
+    Parameters
+    ----------
+    entries
+        Products; those that were made are asked for again, since the store has the last word.
+    values
+        Content of a run file, None if there was none.
+    failed
+        Whether those that failed stay so; without it they are tried again.
+    """
+    known = {each.get("key", ""): each for each in (values or {}).get("products", ())}
+    for entry in entries:
+        each = known.get(entry.key)
+        if each is None:
+            continue
+        entry.product, entry.causes = each["product"], list(each["causes"])
+        if each["state"] in {"done", "found"}:
+            entry.destination = each["destination"]
+            for name in ("megapixels", "task_s", "serial_s", "bytes_written", "stages"):
+                setattr(entry, name, each[name])
+        elif each["state"] == "failed" and failed:
+            entry.state, entry.tries = "failed", each["tries"]

@@ -85,6 +85,9 @@ class Fake:
         if not self.lost:
             on_end(Made(key=job.key, destination="memory://out"), None)
 
+    def forget(self, mark):
+        pass
+
     def abandon(self):
         pass
 

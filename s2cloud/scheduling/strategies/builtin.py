@@ -167,17 +167,18 @@ class Locality:
                 tiles[tile].append(worker.name)
             for date in worker.dates:
                 dates[date].append(worker.name)
+        by_age = sorted(waiting, key=_age)
         first: dict[str, float] = {}
-        for request in sorted(waiting, key=_age):
+        for request in by_age:
             first.setdefault(request.tile, request.arrived)
 
         def rank(request: Request) -> tuple[object, ...]:
             waited = cluster.now - request.arrived > self.patience_s
             if waited:
-                return (0, request.arrived, request.tile, *_age(request))
+                return (0, request.arrived)
             known = 1 if request.tile in tiles else 2 if request.date in dates else 3
-            return (known, first[request.tile], request.tile, *_age(request))
+            return (known, first[request.tile], request.tile)
 
-        for request in sorted(waiting, key=rank):
+        for request in sorted(by_age, key=rank):  # a sort keeps the order of equals
             prefer = dict.fromkeys([*tiles.get(request.tile, ()), *dates.get(request.date, ())])
             yield Placement(request.key, prefer=tuple(prefer))
