@@ -60,26 +60,29 @@ def list_jobs(settings: str, state: str | None, days: int, limit: int, *, as_jso
 @jobs.command(short_help="Show one job.")
 @click.argument("job")
 @with_settings
-def show(job: str, settings: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Without line breaks.")
+def show(job: str, settings: str, *, as_json: bool) -> None:
     """Print all that is known of JOB as JSON."""
     records = _records(settings)
+    indent = None if as_json else 2
     ended = records.ended(job)
     if ended is not None:
-        print(json.dumps(ended.facts | {"state": ended.state}, indent=2))
+        print(json.dumps(ended.facts | {"state": ended.state}, indent=indent))
         return
     _, facts = records.description(job)
     entry = records.open_jobs().get(job)
     state = "leased" if entry is not None and entry.lease else "pending"
     age = round(time.time() - float(facts["received"]), 1)
     tries = records.tries(job)
-    print(json.dumps(facts | {"state": state, "age": age, "tries": tries}, indent=2))
+    print(json.dumps(facts | {"state": state, "age": age, "tries": tries}, indent=indent))
 
 
 @jobs.command(short_help="Make jobs again that failed or were refused.")
 @click.argument("names", nargs=-1, metavar="[JOB]...")
 @click.option("--failed", is_flag=True, help="All that failed in the last 7 days.")
 @with_settings
-def retry(names: tuple[str, ...], settings: str, *, failed: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the names of the jobs as JSON.")
+def retry(names: tuple[str, ...], settings: str, *, failed: bool, as_json: bool) -> None:
     """Open each JOB once more, with all its tries."""
     records = _records(settings)
     wanted = list(names)
@@ -87,24 +90,31 @@ def retry(names: tuple[str, ...], settings: str, *, failed: bool) -> None:
         wanted += [job for job, state, _ in records.recent(limit=10_000) if state == "failed"]
     if not wanted:
         raise click.UsageError("name jobs, or give --failed")
+    opened = []
     for job in dict.fromkeys(wanted):
         if failed and job not in names:
             ended = records.ended(job)
             if ended is None or ended.state != "failed":
                 continue  # it was opened again since
         records.retry(job)
+        opened.append(job)
         console.say(f"{job} is open again")
+    if as_json:
+        print(json.dumps(opened))
 
 
 @jobs.command(short_help="Cancel jobs that have not ended.")
 @click.argument("names", nargs=-1, required=True, metavar="JOB...")
 @with_settings
-def cancel(names: tuple[str, ...], settings: str) -> None:
-    """End each JOB before its next try; a product that is being made is finished."""
+@click.option("--json", "as_json", is_flag=True, help="Print the names of the jobs as JSON.")
+def cancel(names: tuple[str, ...], settings: str, *, as_json: bool) -> None:
+    """End each JOB; of a product that is being made no further task begins."""
     records = _records(settings)
     for job in names:
         records.cancel(job)
         console.say(f"{job} will be cancelled")
+    if as_json:
+        print(json.dumps(names))
 
 
 def _records(settings: str) -> Records:

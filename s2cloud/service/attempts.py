@@ -79,6 +79,7 @@ def attempted(
     make: Callable[[], Made],
     *,
     stopping: Callable[[], bool],
+    cancelled: Callable[[], bool],
 ) -> Attempt:
     """Try once, as the holder of the lease of a job.
 
@@ -92,6 +93,8 @@ def attempted(
         Makes the product.
     stopping
         Whether this process is told to stop: then a failure says nothing about the product.
+    cancelled
+        Whether a person asked for the end of the job: then a failure is that end.
 
     Notes
     -----
@@ -110,14 +113,15 @@ def attempted(
     except Exception as error:  # noqa: BLE001  # sorted here, and told to whoever asks
         known = as_s2cloud_error(error)
         cause = public_words(known or error)
+        if cancelled():
+            return Attempt(Ended("cancelled", {"reason": "cancelled while it was made"}), number)
         causes.append(cause)
-        if isinstance(known, InputError | UsageError):
-            return Attempt(Ended("failed", {"reason": cause, "causes": causes}), number)
-        if stopping():
+        hopeless = isinstance(known, InputError | UsageError)
+        if stopping() and not hopeless:
             records.take_back(job, number)
             return Attempt(None, number - 1)
-        if number >= jobs.attempts:
-            reason = f"given up after {number} tries, the last: {cause}"
+        if hopeless or number >= jobs.attempts:
+            reason = cause if hopeless else f"given up after {number} tries, the last: {cause}"
             return Attempt(Ended("failed", {"reason": reason, "causes": causes}), number)
         wait = min(LONGEST_WAIT_S, jobs.retry_seconds * 2.0 ** (number - 1))
         records.give_up(job, number, cause, wait_s=wait)

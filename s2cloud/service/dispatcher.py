@@ -17,7 +17,8 @@ from s2cloud.model.errors import S2CloudError, UnavailableError
 from s2cloud.service.attempts import Attempt, attempted, job_of
 from s2cloud.service.filters import needs_metadata, refusal_by_metadata
 from s2cloud.service.readiness import completeness
-from s2cloud.service.records import Ended, OpenJob
+from s2cloud.service.records import Ended
+from s2cloud.service.watches import FIRST_LOOK_S, Watch, startable, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,7 @@ __all__ = ["Dispatcher", "Tally"]
 
 logger = logging.getLogger(__name__)
 
-#: Shortest and longest time between two looks at an input that is not complete. [s]
-FIRST_LOOK_S: Final = 1.0
+#: Longest time between two looks at an input that is not complete. [s]
 LAST_LOOK_S: Final = 30.0
 #: Least time between two listings of the jobs. [s]
 LISTING_S: Final = 0.5
@@ -40,29 +40,6 @@ LISTING_S: Final = 0.5
 SURE_S: Final = 30.0
 #: Inputs looked at at once.
 LOOKERS: Final = 4
-
-
-@dataclass(slots=True)
-class _Watch:
-    """What this process knows of an open job."""
-
-    entry: OpenJob
-    since: float
-    candidate: Candidate | None = None
-    received: float = 0.0
-    whole: bool = False
-    busy: str = ""
-    ready: bool = False
-    look_at: float = 0.0
-    pause: float = FIRST_LOOK_S
-    input: tuple[int, int] = (-1, -1)
-    input_since: float = 0.0
-    missing: str = ""
-    tries: int = 0
-    sign: tuple[int, str] = (0, "")
-    sign_since: float = 0.0
-    try_at: float = 0.0
-    over: bool = False
 
 
 @dataclass(slots=True)
@@ -117,7 +94,7 @@ class Dispatcher:
         self.alive_at = time.monotonic()
         self._make = make
         self._on_end = on_end
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, Watch] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self.stopped = threading.Event()
@@ -157,7 +134,7 @@ class Dispatcher:
             {
                 "job": watch.entry.job,
                 "name": watch.candidate.name if watch.candidate else "",
-                "state": _state_of(watch),
+                "state": state_of(watch),
                 "tries": watch.tries or watch.entry.tries,
                 "reason": watch.missing and f"waits for {watch.missing}",
                 "received": watch.received,
@@ -206,16 +183,22 @@ class Dispatcher:
     def _list(self) -> None:
         found = self.records.open_jobs()
         now = time.monotonic()
+        broken_off: list[Candidate | None] = []
         with self._lock:
             for job in [j for j, w in self._watches.items() if j not in found and not w.busy]:
                 del self._watches[job]
             for job, entry in found.items():
-                watch = self._watches.setdefault(job, _Watch(entry, since=now))
+                watch = self._watches.setdefault(job, Watch(entry, since=now))
                 watch.entry = entry
+                if entry.cancelled and watch.busy == "running":
+                    broken_off.append(watch.candidate)
                 sign = (entry.lease, entry.sign)
                 if watch.sign != sign:
                     watch.sign, watch.sign_since = sign, now
             self.listings += 1
+        for candidate in broken_off:
+            if candidate is not None:
+                self._make.cancel(job_of(candidate, self.settings))
 
     def _look(self) -> None:
         """Look at inputs that may be complete by now."""
@@ -235,7 +218,7 @@ class Dispatcher:
         for watch in due[: 4 * LOOKERS]:
             self._lookers.submit(self._guarded, self._looked_at, watch, 0)
 
-    def _is_left_over(self, watch: _Watch, now: float) -> bool:
+    def _is_left_over(self, watch: Watch, now: float) -> bool:
         """Whether only a lease is there that nobody renews."""
         dead = now - watch.sign_since > self.settings.jobs.lease_seconds
         return dead and not watch.entry.known
@@ -251,7 +234,7 @@ class Dispatcher:
             waiting = [
                 watch
                 for watch in self._watches.values()
-                if not watch.busy and watch.try_at <= now and _startable(watch, now)
+                if not watch.busy and watch.try_at <= now and startable(watch, now)
             ]
             random.shuffle(waiting)
             waiting.sort(key=lambda watch: watch.since)
@@ -263,7 +246,7 @@ class Dispatcher:
             after = watch.entry.lease if dead else 0
             self._runners.submit(self._guarded, self._worked_on, watch, after)
 
-    def _guarded(self, step: Callable[[_Watch, int], None], watch: _Watch, after: int) -> None:
+    def _guarded(self, step: Callable[[Watch, int], None], watch: Watch, after: int) -> None:
         """One step on a job in a thread of its own, whatever happens in it."""
         try:
             step(watch, after)
@@ -283,13 +266,13 @@ class Dispatcher:
                     self._watches.pop(watch.entry.job, None)
             self._wake.set()
 
-    def _postpone(self, watch: _Watch) -> None:
+    def _postpone(self, watch: Watch) -> None:
         now = time.monotonic()
         watch.pause = min(LAST_LOOK_S, 2 * watch.pause)
         watch.look_at = now + watch.pause
         watch.try_at = now + min(watch.pause, self.settings.jobs.scan_seconds)
 
-    def _looked_at(self, watch: _Watch, _: int) -> None:
+    def _looked_at(self, watch: Watch, _: int) -> None:
         job = watch.entry.job
         if not watch.entry.known:
             # What is left of a job whose end was interrupted.
@@ -313,7 +296,7 @@ class Dispatcher:
         if verdict is not None:
             self._conclude(watch, verdict, 0)
 
-    def _checked(self, watch: _Watch, candidate: Candidate) -> Ended | None:
+    def _checked(self, watch: Watch, candidate: Candidate) -> Ended | None:
         """See whether an input is complete and wanted; how the job ends if it is not."""
         options = self.settings.sources[candidate.source].options
         found = completeness(candidate, options)
@@ -344,7 +327,7 @@ class Dispatcher:
         watch.look_at = now + pause
         return None
 
-    def _conclude(self, watch: _Watch, verdict: Ended, after: int) -> None:
+    def _conclude(self, watch: Watch, verdict: Ended, after: int) -> None:
         """End a job without making anything."""
         job = watch.entry.job
         with leased(self.records.store, f"open/{job}/lease", after=after) as lease:
@@ -355,7 +338,7 @@ class Dispatcher:
             self._close(watch, ended or verdict)
         self.records.clear(job)
 
-    def _worked_on(self, watch: _Watch, after: int) -> None:
+    def _worked_on(self, watch: Watch, after: int) -> None:
         job = watch.entry.job
         if self.stopping:
             return
@@ -375,7 +358,7 @@ class Dispatcher:
             self._close(watch, ended)
         self.records.clear(job)
 
-    def _attempted(self, watch: _Watch) -> Attempt:
+    def _attempted(self, watch: Watch) -> Attempt:
         job = watch.entry.job
         if watch.candidate is None:
             watch.candidate, values = self.records.description(job)
@@ -386,16 +369,17 @@ class Dispatcher:
             self.settings,
             lambda: self._make(job_of(watch.candidate, self.settings)),
             stopping=lambda: self.stopping,
+            cancelled=lambda: self.records.is_cancelled(job),
         )
 
-    def _close(self, watch: _Watch, ended: Ended) -> None:
+    def _close(self, watch: Watch, ended: Ended) -> None:
         """Tell of the end of a job, then close it: told twice rather than never."""
         if self.records.is_open(watch.entry.job):
             self._told(watch, ended)
             self.records.close(watch.entry.job)
         watch.over = True
 
-    def _told(self, watch: _Watch, ended: Ended) -> None:
+    def _told(self, watch: Watch, ended: Ended) -> None:
         self.tally.ended[ended.state] += 1
         log = logger.info if ended.state in {"done", "refused"} else logger.warning
         words = ended.facts.get("product") or ended.facts.get("reason", "")
@@ -423,16 +407,3 @@ class Dispatcher:
                 self.records.store.delete(f"open/{job}/lease")
         self._lookers.shutdown(wait=True, cancel_futures=True)
         self._runners.shutdown(wait=not self.running(), cancel_futures=True)
-
-
-def _startable(watch: _Watch, now: float) -> bool:
-    if watch.entry.lease:
-        # Held: a try takes it over only if its holder is known to be dead. Asked for rarely.
-        return watch.entry.known and now - watch.sign_since > FIRST_LOOK_S
-    return watch.ready
-
-
-def _state_of(watch: _Watch) -> str:
-    if watch.busy == "running" or watch.entry.lease:
-        return "leased"
-    return "ready" if watch.ready else "pending"

@@ -57,10 +57,6 @@ class ServiceMetrics:
         running = self._dispatcher.running()
         facts, projected = self._make.facts()
         waits = [time.time() - each["received"] for each in open_jobs if each["received"]]
-        stages: dict[str, float] = {}
-        for product in facts.products.values():
-            for stage, seconds in product.seconds.items():
-                stages[stage] = stages.get(stage, 0.0) + seconds
         states = {
             "waiting": sum(each["state"] != "leased" for each in open_jobs),
             "running": len(running),
@@ -82,7 +78,7 @@ class ServiceMetrics:
                 memory_bytes=sum(worker.memory for worker in facts.workers),
                 projected_bytes=projected,
                 queue_age_s=max(waits, default=0.0),
-                stages=stages,
+                stages=dict(facts.stages),
                 retries=tally.retries,
                 bytes_written=tally.bytes_written,
             ),

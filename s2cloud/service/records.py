@@ -8,7 +8,7 @@
     open/JOB/cancel.json         asked for by a person
     ended/JOB/done.json          or failed, refused, cancelled: what became of it
     days/2026-11-22/...          the same by day, for lists; a name says all
-    unread/HASH.json             messages of queues that are no events, with the reason
+    unread/2026-11-22/HASH.json  messages of queues that are no events, with the reason
 
 Nothing is ever decided by a time stamp or overwritten by another process than the one that holds
 the lease, so that any number of processes may be killed at any moment. What one listing of
@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import time
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from s2cloud.service.products import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from s2cloud.io.stores import Store
     from s2cloud.service.settings import Settings
@@ -44,6 +46,7 @@ _STATES: Final[tuple[State, ...]] = ("done", "cancelled", "refused", "failed")
 #: Of a message that cannot be read. [byte]
 LONGEST_KEPT: Final = 65536
 _LEASE: Final = "lease/lease-"
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(slots=True)
@@ -135,7 +138,8 @@ class Records:
         """Keep a message that is no event, under a name by its content, with the reason."""
         name = hashlib.sha256(body).hexdigest()[:32]
         text = body[:LONGEST_KEPT].decode("utf-8", "replace")
-        self.store.write(f"unread/{name}.json", _json({"reason": reason, "body": text}))
+        today = datetime.now(UTC).date()
+        self.store.write(f"unread/{today}/{name}.json", _json({"reason": reason, "body": text}))
 
     # -- for those who work -------------------------------------------------------------------
 
@@ -264,6 +268,10 @@ class Records:
         self.description(job)
         self.store.write(f"open/{job}/cancel.json", _json({"asked": time.time()}))
 
+    def is_cancelled(self, job: str) -> bool:
+        """Whether the end of a job was asked for."""
+        return self.store.exists(f"open/{job}/cancel.json")
+
     def retry(self, job: str) -> None:
         """Open a job that has ended once more, with all its tries.
 
@@ -314,6 +322,26 @@ class Records:
                     count += 1
                 if count == limit:
                     return
+
+    # -- for order ----------------------------------------------------------------------------
+
+    def forget(self, before: date) -> int:
+        """Remove lists of ended jobs and unread messages of the days before one.
+
+        What became of a job stays under ``ended``: late events of its product meet it there.
+
+        Returns
+        -------
+        int
+            Days removed.
+        """
+        count = 0
+        for place in ("days", "unread"):
+            for day in self.store.listdir(place):
+                if _DAY.fullmatch(day) and day < before.isoformat():
+                    self.store.delete(f"{place}/{day}")
+                    count += 1
+        return count
 
 
 def _try(job: str, number: int) -> str:

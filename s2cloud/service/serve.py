@@ -7,8 +7,10 @@ import contextlib
 import logging
 import signal
 import threading
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from s2cloud.model.errors import S2CloudError
 from s2cloud.service.announcements import Announcer
 from s2cloud.service.dispatcher import Dispatcher
 from s2cloud.service.intake import Intake
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Service", "serve"]
 
 logger = logging.getLogger(__name__)
+
+#: Between two looks at records that are old. [s]
+ORDER_S: Final = 6 * 3600.0
 
 
 class Service:
@@ -74,6 +79,7 @@ class Service:
             asyncio.create_task(poll(each, self.settings, self.intake))
             for each in self.settings.polls
         ]
+        feeds.append(asyncio.create_task(self._keep_order()))
         if started is not None:
             started(self.port.url)
         try:
@@ -85,6 +91,19 @@ class Service:
             await asyncio.gather(*feeds, return_exceptions=True)
             await asyncio.to_thread(loop.join, self.settings.jobs.drain_seconds + 30.0)
             await self.port.close()
+
+    async def _keep_order(self) -> NoReturn:
+        """Remove what is older than the settings say; any process may, and all do."""
+        while True:
+            before = datetime.now(UTC).date() - timedelta(days=self.settings.jobs.keep_days)
+            try:
+                count = await asyncio.to_thread(self.records.forget, before)
+            except S2CloudError as error:
+                logger.warning("old records not removed: %s", error)
+            else:
+                if count:
+                    logger.info("records of %d days before %s removed", count, before)
+            await asyncio.sleep(ORDER_S)
 
     def stop(self) -> None:
         """Take no more events, let products end, return from `run`."""

@@ -121,6 +121,9 @@ class CommittingMaker:
             key=job.key, destination=f"{job.destination}/{product}", bytes_written=2, found=found
         )
 
+    def cancel(self, job: Job) -> None:
+        """What is being made is made."""
+
     def facts(self) -> tuple[ClusterFacts, int]:
         return ClusterFacts((), {}), 0
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -266,6 +267,48 @@ def test_cancel_and_retry(tmp_path: Path):
         until(lambda: (records.ended(job) or Ended("failed")).state == "done")
         with pytest.raises(UsageError, match="is made"):
             records.retry(job)
+
+
+def test_what_is_being_made_is_broken_off_when_it_is_cancelled(tmp_path: Path):
+    class Slow(CommittingMaker):
+        broken_off = threading.Event()
+
+        @override
+        def __call__(self, job: Any) -> Any:
+            assert self.broken_off.wait(20)
+            raise UnavailableError("product is cancelled")
+
+        @override
+        def cancel(self, job: Any) -> None:
+            assert job.source.endswith(f"{product_name(0)}.SAFE")
+            self.broken_off.set()
+
+    with running(tmp_path, Slow()) as it:
+        urls = upload(str(tmp_path / "l1c"), product_name(0), product_files())
+        job = it.event(urls[0])
+        until(lambda: it.dispatcher.running() == [job])
+        it.records.cancel(job)
+        ended = it.ended(job)
+        assert (ended.state, ended.facts["reason"]) == ("cancelled", "cancelled while it was made")
+        assert it.told == [(job, "cancelled")]
+
+
+def test_lists_of_old_days_are_forgotten_and_what_became_of_a_job_is_not(tmp_path: Path):
+    with running(tmp_path) as it:
+        urls = upload(str(tmp_path / "l1c"), product_name(0), product_files())
+        job = it.event(urls[0])
+        it.ended(job)
+        it.intake.put_aside(b"?", "no event")
+        today = datetime.now(UTC).date()
+        assert it.records.forget(today) == 0
+        assert [each for each, _, _ in it.records.recent()] == [job]
+        assert it.records.forget(today + timedelta(days=1)) == 2
+        assert list(it.records.recent()) == []
+        assert it.records.store.find("unread") == {}
+        # Later than events of one product are taken for one.
+        it.intake._recent.clear()
+        assert it.intake.take([Found(urls[0])]).jobs == {job: "done"}
+        assert it.maker.made == {product_name(0): 1}
 
 
 def test_stop_waits_for_what_runs_and_forgets_the_try_that_it_breaks_off(tmp_path: Path):
