@@ -1,4 +1,4 @@
-"""Who may send events: secrets from a file, compared in constant time."""
+"""Who may send events: secrets from a file, compared in constant time, and signed tokens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2cloud.service.settings import read_secret
+from s2cloud.service.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +43,8 @@ class Authentication:
         self._path = settings.secret_file or ""
         self._changed = -1.0
         self._secrets: tuple[bytes, ...] = ()
-        if self._kind != "none":
+        self._tokens = Tokens(settings.oidc) if settings.oidc is not None else None
+        if self._kind not in {"none", "oidc"}:
             self._refresh()
 
     def permits(self, headers: Mapping[str, str], body: bytes) -> bool:
@@ -57,25 +59,28 @@ class Authentication:
         """
         if self._kind == "none":
             return True
+        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        if self._tokens is not None:
+            return scheme.lower() == "bearer" and self._tokens.permit(given.strip())
         self._refresh()
         if self._kind == "hmac":
-            given = headers.get("X-Hub-Signature-256", "")
+            signature = headers.get("X-Hub-Signature-256", "").encode()
             return _any(
-                given.encode(),
+                signature,
                 (
                     b"sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest().encode()
                     for secret in self._secrets
                 ),
             )
-        scheme, _, given = headers.get("Authorization", "").partition(" ")
         if scheme.lower() != self._kind:
             return False
+        shown = given.strip().encode()
         if self._kind == "basic":
             try:
-                return _any(base64.b64decode(given, validate=True), self._secrets)
+                shown = base64.b64decode(shown, validate=True)
             except (binascii.Error, ValueError):
                 return False
-        return _any(given.strip().encode(), self._secrets)
+        return _any(shown, self._secrets)
 
     def _refresh(self) -> None:
         try:

@@ -116,7 +116,8 @@ class Port:
         if self._dispatcher.stopping:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
         body = await request.read()
-        known = self._authentication.permits(request.headers, body)
+        # Not in this thread: the keys of an issuer may have to be fetched.
+        known = await asyncio.to_thread(self._authentication.permits, request.headers, body)
         # Apart, so that strangers cannot use up what senders are allowed.
         if not (self._allowance if known else self._strangers).spend():
             raise web.HTTPTooManyRequests(headers={"Retry-After": "5"})

@@ -29,6 +29,7 @@ __all__ = [
     "HttpSettings",
     "JobSettings",
     "LogSettings",
+    "OidcSettings",
     "Settings",
     "StacPoll",
     "StoreSettings",
@@ -108,6 +109,21 @@ class FilterSettings(_Options):
         return geometry
 
 
+class OidcSettings(_Options):
+    """Signed tokens, as Google Pub/Sub and Azure Event Grid send them."""
+
+    audience: str = Field(min_length=1)
+    """What tokens are made out for: the address of the webhook, as the subscription has it."""
+    senders: tuple[str, ...] = Field(min_length=1)
+    """Accounts that may send, by ``email``, ``sub``, ``azp`` or ``appid`` of their tokens."""
+    issuer: str = "https://accounts.google.com"
+    """Who signs; ``https://sts.windows.net/TENANT/`` for Azure."""
+    keys_url: str = Field(
+        default="https://www.googleapis.com/oauth2/v3/certs", pattern=r"^https?://"
+    )
+    """Public keys of the issuer, a JSON web key set."""
+
+
 class HttpSettings(_Options):
     """The one port of the service."""
 
@@ -122,14 +138,18 @@ class HttpSettings(_Options):
     secret_file: str | None = None
     """File of secrets, one per line, each of them valid: so one can be replaced by another.
     ``user:password`` for ``basic``. Read again when it changes."""
-    authentication: Literal["bearer", "hmac", "basic", "none"] = "bearer"
+    authentication: Literal["bearer", "hmac", "basic", "oidc", "none"] = "bearer"
     """How senders of events show who they are; ``hmac`` is ``X-Hub-Signature-256``."""
+    oidc: OidcSettings | None = None
+    """Whose tokens are valid, for ``oidc``."""
     allowed_origins: tuple[str, ...] = ("eventgrid.azure.net",)
     """Senders that the OPTIONS handshake of CloudEvents permits, ``*`` for all."""
 
     @model_validator(mode="after")
     def _has_secret(self) -> HttpSettings:
-        if self.authentication != "none" and not self.secret_file:
+        if (self.authentication == "oidc") != (self.oidc is not None):
+            raise ValueError("authentication: oidc and the block oidc belong together")
+        if self.authentication not in {"none", "oidc"} and not self.secret_file:
             raise ValueError(
                 f"authentication {self.authentication} needs secret_file; "
                 "authentication: none lets everybody in"
@@ -167,9 +187,13 @@ class ClusterSettings(_Options):
     address: str | None = None
     """Of the scheduler such as ``tcp://host:8786``, for ``address``."""
     workers: int | None = Field(default=None, ge=1)
+    """Workers, or threads of ``threads``."""
     threads: int | None = Field(default=None, ge=1)
+    """Threads per worker."""
     memory: str | int | None = None
+    """Memory per worker such as ``8GiB``."""
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """More for the kind of cluster, as ``--cluster-option``."""
 
     @model_validator(mode="after")
     def _addressed(self) -> ClusterSettings:
@@ -197,6 +221,9 @@ class JobSettings(_Options):
     """Between two looks at the jobs in the store. [s]"""
     drain_seconds: float = Field(default=60.0, ge=0.0)
     """How long running products may go on after SIGTERM. [s]"""
+    keep_days: int = Field(default=90, ge=7)
+    """How long lists of ended jobs and messages that could not be read are kept. What became of a
+    job stays, so that late events do not make its product again. [d]"""
 
 
 class AnnounceSettings(_Options):
@@ -212,6 +239,7 @@ class LogSettings(_Options):
     """What is written to standard error."""
 
     format: Literal["json", "text"] = "json"
+    """One JSON object per line, or lines for people."""
 
 
 class Settings(_Options):
