@@ -12,6 +12,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.enums import ColorInterp
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from s2cloud.model.grid import Grid
 
     Pixels = npt.NDArray[Any]
+    Component = tuple[Sequence[Sequence[Pixels]], Callable[[Pixels], Pixels] | None]
 
-__all__ = ["IMAGE_TILE", "MASK_TILE", "Jp2Profile", "copy_to_jp2", "encode_jp2"]
+__all__ = ["IMAGE_TILE", "MASK_TILE", "Jp2Profile", "coded_jp2", "encode_jp2", "mask_profile"]
 
 #: Sides of the tiles of images and of masks by resolution. [pixel] Read from products of baseline
 #: 05.10.
@@ -35,6 +37,7 @@ MASK_TILE: Final = {10: 1024, 20: 2048, 60: 256}
 #: of the machine, would hold whole bands of which each pixel is asked for once. [MB]
 _CACHE_MB: Final = 64
 
+_COLOURS: Final = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _COMMON: Final[dict[str, str]] = {
     "REVERSIBLE": "YES",
     "QUALITY": "100",
@@ -75,46 +78,46 @@ class Jp2Profile:
     tlm: bool = True
 
 
-def copy_to_jp2(source: Any, path: str, profile: Jp2Profile) -> None:
-    """Losslessly code an open raster.
+def mask_profile(resolution: int, *, tlm: bool = True) -> Jp2Profile:
+    """How masks of a resolution are coded."""
+    return Jp2Profile("uint8", MASK_TILE[resolution], 128 if resolution == 60 else 256, tlm=tlm)
+
+
+def coded_jp2(image: Pixels, grid: Grid, profile: Jp2Profile) -> bytes:
+    """A JP2 file of an image in memory.
 
     Parameters
     ----------
-    source
-        Open dataset of rasterio with the pixels and the georeference.
-    path
-        File to write.
+    image
+        Shape (y, x) or (component, y, x).
+    grid
+        Its grid.
     profile
-        How.
+        How it is coded.
 
     Notes
     -----
     Reversible 5/3 wavelet, five resolutions, 64 x 64 code blocks, LRCP, packet lengths (PLT),
     georeference as GML (OGC 05-047r3).
     """
-    options = {"NBITS": str(profile.bits)} if profile.bits else {}
-    precincts = ",".join([f"{{{profile.precinct},{profile.precinct}}}"] * 5)
-    rasterio.shutil.copy(
-        source,
-        path,
-        driver="JP2OpenJPEG",
-        BLOCKXSIZE=str(profile.tile),
-        BLOCKYSIZE=str(profile.tile),
-        PRECINCTS=precincts,
-        TLM="YES" if profile.tlm else "NO",
-        **_COMMON,
-        **options,
-    )
+    layers = image if image.ndim == 3 else image[np.newaxis]
+    with (
+        rasterio.Env(GDAL_NUM_THREADS="1"),
+        rasterio.open("pixels", "w", **_shape(grid, profile, len(layers)), driver="MEM") as source,
+        MemoryFile(ext=".jp2") as coded,
+    ):
+        source.write(layers)
+        if len(layers) == 3:
+            source.colorinterp = _COLOURS
+        _copy(source, coded.name, profile)
+        coded.seek(0)
+        return bytes(coded.read())
 
 
 def encode_jp2(
-    path: Path,
-    grid: Grid,
-    profile: Jp2Profile,
-    planes: Sequence[Sequence[Sequence[Pixels]]],
-    convert: Callable[[Pixels], Pixels] | None = None,
+    path: Path, grid: Grid, profile: Jp2Profile, components: Sequence[Component]
 ) -> None:
-    """Write blocks as one JP2 file.
+    """Write blocks as one JP2 file, coded as by `coded_jp2`.
 
     Parameters
     ----------
@@ -124,10 +127,9 @@ def encode_jp2(
         Its grid.
     profile
         How it is coded.
-    planes
-        Blocks in rows and columns, one such table per component.
-    convert
-        Applied to each block on its way.
+    components
+        For each component its blocks in rows and columns, and what is to be made of a block on
+        its way, None for nothing.
 
     Notes
     -----
@@ -137,37 +139,51 @@ def encode_jp2(
     """
     with (
         rasterio.Env(GDAL_NUM_THREADS="1", GDAL_CACHEMAX=_CACHE_MB),
-        _pixels_beside(path, grid, profile, planes, convert) as source,
+        _pixels_beside(path, grid, profile, components) as source,
         rasterio.open(source) as opened,
     ):
-        copy_to_jp2(opened, str(path), profile)
+        _copy(opened, str(path), profile)
+
+
+def _shape(grid: Grid, profile: Jp2Profile, components: int) -> dict[str, Any]:
+    return {
+        "width": grid.width,
+        "height": grid.height,
+        "count": components,
+        "dtype": profile.dtype,
+        "crs": grid.crs,
+        "transform": Affine(*grid.transform),
+    }
+
+
+def _copy(source: Any, path: str, profile: Jp2Profile) -> None:
+    """Losslessly code an open dataset. rasterio drops block sizes when it writes JP2 itself."""
+    options = {"NBITS": str(profile.bits)} if profile.bits else {}
+    rasterio.shutil.copy(
+        source,
+        path,
+        driver="JP2OpenJPEG",
+        BLOCKXSIZE=str(profile.tile),
+        BLOCKYSIZE=str(profile.tile),
+        PRECINCTS=",".join([f"{{{profile.precinct},{profile.precinct}}}"] * 5),
+        TLM="YES" if profile.tlm else "NO",
+        **_COMMON,
+        **options,
+    )
 
 
 @contextmanager
 def _pixels_beside(
-    path: Path,
-    grid: Grid,
-    profile: Jp2Profile,
-    planes: Sequence[Sequence[Sequence[Pixels]]],
-    convert: Callable[[Pixels], Pixels] | None,
+    path: Path, grid: Grid, profile: Jp2Profile, components: Sequence[Component]
 ) -> Iterator[str]:
+    count = len(components)
+    layout = {"driver": "GTiff", "interleave": "pixel" if count == 3 else "band"}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         name = str(Path(folder) / "pixels.tif")
-        with rasterio.open(
-            name,
-            "w",
-            driver="GTiff",
-            width=grid.width,
-            height=grid.height,
-            count=len(planes),
-            dtype=profile.dtype,
-            crs=grid.crs,
-            transform=Affine(*grid.transform),
-            interleave="pixel" if len(planes) == 3 else "band",
-        ) as out:
-            for index, plane in enumerate(planes, 1):
+        with rasterio.open(name, "w", **_shape(grid, profile, count), **layout) as out:
+            for index, (table, convert) in enumerate(components, 1):
                 top = 0
-                for row in plane:
+                for row in table:
                     left = 0
                     for block in row:
                         pixels = block if convert is None else convert(block)
@@ -176,6 +192,6 @@ def _pixels_beside(
                         out.write(np.asarray(pixels, profile.dtype), index, window=window)
                         left += width
                     top += height
-            if len(planes) == 3:
-                out.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+            if count == 3:
+                out.colorinterp = _COLOURS
         yield name

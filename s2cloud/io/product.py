@@ -27,7 +27,7 @@ FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 USUAL: Final[tuple[Format, ...]] = ("cog", "zarr")
 
 
-def write_product(
+def write_product(  # noqa: PLR0913 -- one keyword per choice
     l2a: xr.DataTree,
     destination: str | os.PathLike[str],
     *,
@@ -37,6 +37,7 @@ def write_product(
     stac: bool = True,
     settle: Callable[[], None] | None = None,
     zarr: ZarrOptions | None = None,
+    l1c: xr.DataTree | None = None,
 ) -> Receipt:
     """Write a product in some formats and commit it with one receipt.
 
@@ -62,6 +63,9 @@ def write_product(
         still run there.
     zarr
         Layout of the Zarr store.
+    l1c
+        Tree of ``open_l1c`` that the product was made from: a SAFE product repeats its quality
+        masks. Without it there are none.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def write_product(
     targets: dict[str, Callable[[], Target]] = {
         "cog": CogTarget,
         "zarr": lambda: ZarrTarget(options=zarr or ZarrOptions()),
-        "safe": SafeTarget,
+        "safe": lambda: SafeTarget(l1c=l1c),
     }
     return commit(
         l2a,

@@ -33,6 +33,7 @@ from s2cloud.io.safe_metadata import (
     parse_product,
     parse_tile,
 )
+from s2cloud.io.safe_quality import SOURCE
 from s2cloud.model.bands import BAND_INDEX, BAND_INFO, BANDS, Resolution
 from s2cloud.model.errors import InputError
 from s2cloud.model.granule import Granule
@@ -299,9 +300,12 @@ def _masks(p: SafeProduct, layout: Layout, placed: Placed) -> dict[str, xr.Datas
     arrays: dict[str, dict[str, xr.Variable]] = {}
     grids: dict[str, Grid] = {}
 
-    def add(node: str, variable: str, array: da.Array, grid: Grid, name: str) -> None:
+    def add(
+        node: str, variable: str, array: da.Array, grid: Grid, name: str, whole: Any = None
+    ) -> None:
         attrs = {"long_name": name, "units": "1"}
-        arrays.setdefault(node, {})[variable] = xr.Variable(("y", "x"), array, attrs)
+        encoding = {} if whole is None else {SOURCE: whole}
+        arrays.setdefault(node, {})[variable] = xr.Variable(("y", "x"), array, attrs, encoding)
         grids[node] = grid
 
     for band in ("b00", *BANDS):
@@ -326,7 +330,8 @@ def _masks(p: SafeProduct, layout: Layout, placed: Placed) -> dict[str, xr.Datas
             images = [source for source in found if source.path.endswith(".jp2")]
             if images and cut is not None:
                 array = raster_mask(images[0], raster.shape, cut, block=BLOCK_PX[native])
-                add(path.format(native), band, array, raster.window(*cut), title)
+                whole = images[0] if array.shape == raster.shape else None
+                add(path.format(native), band, array, raster.window(*cut), title, whole)
             elif found and not images:
                 grid = _polygon_grid(layout, area, node)
                 array = polygon_mask(found, values, grid, block=BLOCK_PX[node])

@@ -17,6 +17,13 @@ __all__ = ["manifest"]
 
 #: International designators of the launches.
 _LAUNCHES = {"S2A": "2015-028A", "S2B": "2017-013A", "S2C": "2024-157A"}
+_MASKS = {
+    "MSK_CLDPRB": "CloudPrbMask",
+    "MSK_SNWPRB": "SnowPrbMask",
+    "MSK_DETFOO": "DetectorFootprintMask_Band",
+    "MSK_QUALIT": "QualitPixelsMask_Band",
+    "MSK_CLASSI": "ClassiPixelsMask_Band",
+}
 
 
 def manifest(facts: Facts, files: Mapping[str, tuple[int, str]]) -> bytes:
@@ -119,9 +126,8 @@ def _object(path: str) -> str:
     if "/IMG_DATA/" in path:
         band, resolution = stem.split("_")[-2:]
         return f"IMG_DATA_Band_{band}_{resolution}_Tile1_Data"
-    kind = {"MSK_CLDPRB": "CloudPrbMask", "MSK_SNWPRB": "SnowPrbMask"}
-    prefix, _, resolution = stem.rpartition("_")
-    return f"{kind.get(prefix, prefix)}_{resolution}_Tile1_Data"
+    kind, _, last = stem.rpartition("_")
+    return f"{_MASKS.get(kind, kind)}_{last}_Tile1_Data"
 
 
 def _unit(path: str) -> str:

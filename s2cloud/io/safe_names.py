@@ -117,3 +117,7 @@ class SafeNames:
     def probability(self, kind: str, resolution: int) -> str:
         """File of the cloud or snow probability, ``CLD``, ``SNW``."""
         return f"{self.granule}/QI_DATA/MSK_{kind.upper()}PRB_{resolution}m.jp2"
+
+    def quality(self, stem: str) -> str:
+        """File of a quality mask, ``MSK_DETFOO_B02``."""
+        return f"{self.granule}/QI_DATA/{stem}.jp2"

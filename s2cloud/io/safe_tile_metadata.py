@@ -29,6 +29,7 @@ __all__ = ["datastrip_metadata", "tile_metadata"]
 
 #: Spacing of the angle grids, counted from the corner of the image. [m]
 _STEP: Final = 5000.0
+_INDICES: Final = {info.esa_name: info.index for info in BAND_INFO.values()}
 
 
 def tile_metadata(
@@ -72,8 +73,15 @@ def tile_metadata(
     masks = add(quality, "Pixel_Level_QI", geometry="FULL_RESOLUTION")
     for path in facts.images:
         if "/QI_DATA/" in path:
-            kind = path.rpartition("/")[2].rpartition("_")[0]
-            add(masks, "MASK_FILENAME", path, type=kind)
+            kind, _, last = path.rpartition("/")[2].removesuffix(".jp2").rpartition("_")
+            band = _INDICES.get(last)
+            add(
+                masks,
+                "MASK_FILENAME",
+                path,
+                **({} if band is None else {"bandId": band}),
+                type=kind,
+            )
     return text(tile)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,12 +14,13 @@ import numpy as np
 from pyproj import CRS
 
 from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
-from s2cloud.io.jp2_encode import IMAGE_TILE, MASK_TILE, Jp2Profile, encode_jp2
+from s2cloud.io.jp2_encode import IMAGE_TILE, Jp2Profile, encode_jp2, mask_profile
 from s2cloud.io.layers import Layer, summarise
 from s2cloud.io.receipt import Asset
 from s2cloud.io.safe_manifest import manifest
 from s2cloud.io.safe_names import SafeNames
 from s2cloud.io.safe_product_metadata import Facts, product_metadata
+from s2cloud.io.safe_quality import QualityMask, components, quality_masks
 from s2cloud.io.safe_tile_metadata import datastrip_metadata, tile_metadata
 from s2cloud.io.target import Product, Results, Sink, Written, layer_id
 from s2cloud.io.true_colour import true_colour
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+    import xarray as xr
 
+    from s2cloud.io.jp2_encode import Component
+    from s2cloud.io.jp2_index import JP2Source
     from s2cloud.io.receipt import Receipt
     from s2cloud.io.stores import Store
     from s2cloud.model.grid import Grid
@@ -57,9 +61,18 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class SafeTarget:
-    """The SAFE format of `s2cloud.io.commit`."""
+    """The SAFE format of `s2cloud.io.commit`.
+
+    Attributes
+    ----------
+    format
+        Name in the receipt.
+    l1c
+        Tree of the Level-1C product whose quality masks are to be repeated; None for none.
+    """
 
     format: str = "safe"
+    l1c: xr.DataTree | None = field(default=None, repr=False, compare=False)
 
     def layers(self, product: Product) -> list[Layer]:
         """Rasters that become files."""
@@ -84,6 +97,16 @@ class SafeTarget:
             parts = [blocks[layer_id(layer)].tolist() for layer in file.layers]
             name = f"write-safe-{file.href.rpartition('/')[2]}-{sink.token}"
             made.append(dask.delayed(call, pure=False)(parts, dask_key_name=name))
+        for mask in self._masks(product):
+            href = f"{folder}/{_names(product).quality(mask.stem)}"
+            task = f"write-safe-{mask.stem}-{sink.token}"
+            if mask.source is not None:
+                call = dask.delayed(_copy_file, pure=False)
+                made.append(call(sink, href, mask.source, dask_key_name=task))
+            else:
+                blocks_of_mask = mask.array.to_delayed(optimize_graph=False).tolist()
+                call = partial(_write_mask, sink, href, mask.grid, mask.resolution, mask.layers)
+                made.append(dask.delayed(call, pure=False)(blocks_of_mask, dask_key_name=task))
         return made
 
     def finish(self, product: Product, results: Results, draft: Receipt, sink: Sink) -> list[Asset]:
@@ -91,7 +114,9 @@ class SafeTarget:
         names = _names(product)
         files = _files(product)
         finest = min(files, key=lambda file: file.resolution)
-        facts = Facts(names, product, draft, finest.grid, tuple(file.href for file in files))
+        masks = [names.quality(mask.stem) for mask in self._masks(product)]
+        hrefs = (*masks, *(file.href for file in files))
+        facts = Facts(names, product, draft, finest.grid, hrefs)
         grids = {file.resolution: file.grid for file in files}
         documents = {
             "MTD_MSIL2A.xml": product_metadata(facts),
@@ -133,6 +158,12 @@ class SafeTarget:
                 title="SHA-256 of each file of the SAFE product, for sha256sum --check",
             ),
         ]
+
+    def _masks(self, product: Product) -> list[QualityMask]:
+        if self.l1c is None:
+            return []
+        grids = {file.resolution: file.grid for file in _files(product)}
+        return quality_masks(self.l1c, grids[min(grids)], grids)
 
 
 def _names(product: Product) -> SafeNames:
@@ -207,12 +238,11 @@ class _Job:
 def _plain(file: _File, folder: str) -> _Job:
     layer = file.layers[0]
     dtype = "uint8" if file.kind == "colour" else layer.encoding.dtype
-    mask = file.kind == "probability"
-    profile = Jp2Profile(
-        dtype=dtype,
-        tile=(MASK_TILE if mask else IMAGE_TILE)[file.resolution],
-        precinct=128 if mask and file.resolution == 60 else 256,
-        bits=_REFLECTANCE_BITS if layer.is_reflectance and file.kind == "image" else 0,
+    bits = _REFLECTANCE_BITS if layer.is_reflectance and file.kind == "image" else 0
+    profile = (
+        mask_profile(file.resolution)
+        if file.kind == "probability"
+        else Jp2Profile(dtype, IMAGE_TILE[file.resolution], bits=bits)
     )
     counted = "" if file.kind == "colour" or file.shrink > 1 else layer_id(layer)
     return _Job(
@@ -235,14 +265,36 @@ def _write_file(
         "colour": true_colour,
         "probability": partial(_probability, fill=job.fill, shrink=job.shrink),
     }[job.kind]
+    written = _upload(sink, job.href, job.grid, job.profile, [(s, convert) for s in sources])
+    return [replace(written, layer=job.layer, summary=summary)]
+
+
+def _write_mask(
+    sink: Sink,
+    href: str,
+    grid: Grid,
+    resolution: int,
+    layers: int,
+    blocks: list[list[npt.NDArray[np.uint8]]],
+) -> list[Written]:
+    return [_upload(sink, href, grid, mask_profile(resolution), components(blocks, layers))]
+
+
+def _copy_file(sink: Sink, href: str, source: JP2Source) -> list[Written]:
+    return [sink.write(href, source.store.read(source.path))]
+
+
+def _upload(
+    sink: Sink, href: str, grid: Grid, profile: Jp2Profile, parts: list[Component]
+) -> Written:
     with tempfile.TemporaryDirectory(prefix="s2cloud-") as folder:
         local = Path(folder) / "image.jp2"
-        encode_jp2(local, job.grid, job.profile, sources, convert)
+        encode_jp2(local, grid, profile, parts)
         size = local.stat().st_size
         with local.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        sink.put(local, job.href)
-    return [Written(job.href, size, digest, job.layer, summary)]
+        sink.put(local, href)
+    return Written(href, size, digest)
 
 
 def _probability(block: npt.NDArray[np.uint8], *, fill: int, shrink: int) -> npt.NDArray[np.uint8]:

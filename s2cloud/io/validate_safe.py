@@ -12,6 +12,7 @@ from rasterio.io import MemoryFile
 
 from s2cloud.io.safe_names import BASELINE
 from s2cloud.io.validate_rasters import check_grid
+from s2cloud.model.bands import BAND_INFO
 from s2cloud.model.errors import S2CloudError
 from s2cloud.model.schema import ENCODINGS
 
@@ -27,6 +28,10 @@ __all__ = ["check_safe"]
 _MANIFEST: Final = "manifest.safe"
 _PRODUCT: Final = "MTD_MSIL2A.xml"
 _TILE: Final = "MTD_TL.xml"
+#: Pixel size of the masks that have the name of a band.
+_OF_BAND: Final = {info.esa_name: str(info.resolution) for info in BAND_INFO.values()} | {
+    "B00": "60"
+}
 
 
 def check_safe(
@@ -173,7 +178,8 @@ def _images(store: Store, asset: Asset, tile: Any, paths: list[str], findings: F
         expected = (asset.transform[2], asset.transform[5])
         findings.compare("georeference", where, "upper left corner", expected, corner)
     for path in paths:
-        resolution = path.rpartition("_")[2].removesuffix("m.jp2")
+        last = path.rpartition("_")[2].removesuffix(".jp2")
+        resolution = _OF_BAND.get(last, last.removesuffix("m"))
         name = f"{asset.href}/{path}"
         if resolution not in shapes or resolution not in corners:
             findings.add("schema", where, f"no geocoding for {path}")

@@ -206,6 +206,7 @@ def _run(
             overwrite=job.overwrite,
             settle=settle or (None if client is None else partial(settled, client)),
             zarr=zarr_options(job.config),
+            l1c=l1c,
         )
     logger.info("job %s: done, %s", job.key[:12], public_url(product))
     return receipt

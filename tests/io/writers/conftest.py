@@ -75,13 +75,14 @@ def build(
     granule: Granule = GRANULE,
     provenance: dict[str, Any] | None = None,
     wrap: Callable[[str, Any], Any] | None = None,
+    corner: tuple[float, float] = (ULX, ULY),
 ) -> xr.DataTree:
     sizes: dict[int, Any] = {**BLOCKS, **(chunks or {})}
     single = len(resolutions) == 1
 
     def dataset(names: Any, r: int) -> xr.Dataset:
         n = side_m // r
-        grid = Grid(crs, ULX, ULY, float(r), n, n)
+        grid = Grid(crs, *corner, float(r), n, n)
         variables = {}
         for name in names:
             array = da.from_array(pixels(name, r, side_m), chunks=sizes[r])

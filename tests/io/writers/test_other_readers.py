@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from s2cloud.io.open import open_l1c
+from s2cloud.io.product import write_product
 from s2cloud.io.zarr_writer import ZarrOptions, to_zarr
+from s2cloud.model.bands import L2A_BANDS
+from s2cloud.processor import process
+from s2cloud.simulation import simulate_l1c
 
 EOPF = """
 import json, sys
@@ -23,6 +28,22 @@ product = store.load()
 names = ["measurements/reflectance/r10m/b02", "quality/atmosphere/r10m/aot",
          "conditions/mask/l2a_classification/r20m/scl", "quality/probability/r20m/cld"]
 print(json.dumps({n: [list(product[n].data.shape), float(product[n].data.mean())] for n in names}))
+"""
+EOPF_SAFE = """
+import json, sys
+from eopf.store.safe import EOSafeStore
+store = EOSafeStore(sys.argv[1])
+store.open()
+product = store.load()
+found = {}
+def walk(group, path):
+    for name, item in group.items():
+        if hasattr(item, "items"):
+            walk(item, path + name + "/")
+        else:
+            found[path + name] = [list(item.data.shape), float(item.data.mean())]
+walk(product, "")
+print(json.dumps(found))
 """
 XARRAY_EOPF = """
 import json, sys
@@ -84,6 +105,28 @@ def test_eopf_loads_version_2(stores, tmp_path_factory):
             if name.endswith(("/b02", "/aot")):
                 truth = float(np.nanmean(np.asarray(tree[name])))
                 assert mean == pytest.approx(truth, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_eopf_loads_a_safe_product(tmp_path, tmp_path_factory):
+    """It insists on the masks of the Level-1C product, and on as many angle grids in each band."""
+    python = environment(tmp_path_factory.mktemp("readers"), "eopf==2.8.1")
+    l1c = open_l1c(simulate_l1c(tmp_path / "l1c", size=600).uri)
+    write_product(process(l1c), tmp_path / "l2a", formats=("safe", "zarr"), l1c=l1c)
+    found = answer(python, EOPF_SAFE, next((tmp_path / "l2a").glob("*.SAFE")))
+    with xr.open_datatree(next((tmp_path / "l2a").glob("*.zarr")), engine="zarr") as tree:
+        for resolution, names in L2A_BANDS.items():
+            for name in names:
+                path = f"measurements/reflectance/r{resolution}m/{name}"
+                truth = float(np.nanmean(np.asarray(tree[path])))
+                assert found[path] == [list(tree[path].shape), pytest.approx(truth, abs=1e-5)]
+    masks = [f"{node.path}/{name}".strip("/") for node in l1c.subtree for name in node.data_vars]
+    families = ("conditions/mask/detector_footprint", "quality/mask", "conditions/mask/l1c")
+    compared = [name for name in masks if name.startswith(families) and name in found]
+    assert len(compared) == 27
+    for name in compared:
+        assert found[name] == [list(l1c[name].shape), pytest.approx(float(l1c[name].mean()))]
 
 
 @pytest.mark.slow
