@@ -16,8 +16,10 @@ import click
 from s2cloud.cli import console
 from s2cloud.cli.batch import batch
 from s2cloud.cli.catalog import catalog
+from s2cloud.cli.completion import complete_paths
 from s2cloud.cli.config import config
 from s2cloud.cli.demo import demo
+from s2cloud.cli.doctor import doctor
 from s2cloud.cli.explain import explain
 from s2cloud.cli.info import info
 from s2cloud.cli.jobs import jobs
@@ -73,6 +75,7 @@ for _command in (
     serve,
     jobs,
     config,
+    doctor,
     l2a_process,
     simulate,
     simulate_schedule,
@@ -80,6 +83,7 @@ for _command in (
     lut,
 ):
     cli.add_command(_command)
+complete_paths(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

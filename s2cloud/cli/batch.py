@@ -61,7 +61,8 @@ _MINUTE: Final = 60.0
 @click.option("--deadline", type=float, metavar="MINUTES", help="When they should be done.")
 @click.option("--owner", default="", help="Who asks, for fair shares.")
 @click.option("--product-only", is_flag=True, help="One worker per product, no help from others.")
-@click.option("--tries", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--tries", type=click.IntRange(min=1), default=3, show_default=True,
+              help="Of a product before it is given up.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in the run file.")
 @click.option("--drain", type=float, default=600.0, show_default=True, metavar="SECONDS",
               help="Time for running products to end once told to stop.")  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from s2cloud.cli import console
@@ -15,6 +17,7 @@ __all__ = ["catalog"]
 @click.argument("products", metavar="[NAME]...", nargs=-1)
 @click.option("--title", default="", help="Title of the catalog, the name of DST by default.")
 @with_storage_options(destination=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def catalog(
     destination: str,
     products: tuple[str, ...],
@@ -22,6 +25,7 @@ def catalog(
     title: str,
     storage_option: tuple[str, ...],
     storage_options: str | None,
+    as_json: bool,
 ) -> None:
     """Write DST/catalog.json with a link to each complete product below DST.
 
@@ -38,5 +42,9 @@ def catalog(
         title=title,
         storage_options=options if is_remote(destination) else {},
     )
-    print(public_url(join_url(destination, CATALOG)))
-    console.say(f"{len(written.get_links('item'))} products")
+    address, number = public_url(join_url(destination, CATALOG)), len(written.get_links("item"))
+    if as_json:
+        print(json.dumps({"catalog": address, "products": number}))
+    else:
+        print(address)
+        console.say(f"{number} products")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from s2cloud.cli import console
@@ -35,6 +37,7 @@ def lut() -> None:
 )
 @click.option("--reduced", is_flag=True, help="Few nodes, for tests: seconds instead of an hour.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line per table.")
 def build(
     directory: str,
     *,
@@ -42,6 +45,7 @@ def build(
     sensors: tuple[str, ...],
     reduced: bool,
     jobs: int,
+    as_json: bool,
 ) -> None:
     """Compute tables into DIR (./lut); an interrupted build goes on where it stopped."""
     from s2cloud.model.bands import SENSORS  # noqa: PLC0415  # keep --help fast
@@ -61,4 +65,4 @@ def build(
                 jobs=jobs,
                 progress=on_progress,
             )
-        print(path)
+        print(json.dumps({"aerosol": aerosol, "table": str(path)}) if as_json else path)

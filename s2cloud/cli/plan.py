@@ -30,7 +30,8 @@ __all__ = ["plan"]
     "--format", "formats", type=FORMATS, default="cog,zarr", show_default=True, help="Outputs."
 )
 @with_part
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Workers of the cluster.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True,
               help="Threads per worker.")  # fmt: skip
 @click.option("--memory", default="8GiB", show_default=True, help="Memory per worker.")

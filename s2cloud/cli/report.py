@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from s2cloud.cli.options import is_remote, parse_storage_options, with_storage_options
@@ -13,12 +15,14 @@ __all__ = ["report"]
 @click.argument("destination", metavar="DST")
 @click.option("--output", metavar="FILE", help="Where to write; DST/report.html by default.")
 @with_storage_options(destination=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def report(
     destination: str,
     *,
     output: str | None,
     storage_option: tuple[str, ...],
     storage_options: str | None,
+    as_json: bool,
 ) -> None:
     """Write an HTML page about the product at DST: maps, histograms, classes, provenance.
 
@@ -28,6 +32,6 @@ def report(
     from s2cloud.io.report import write_report  # noqa: PLC0415  # keep --help fast
 
     options = parse_storage_options(storage_option, storage_options)
-    print(
-        write_report(destination, output, storage_options=options if is_remote(destination) else {})
-    )
+    options = options if is_remote(destination) else {}
+    page = str(write_report(destination, output, storage_options=options))
+    print(json.dumps({"report": page}) if as_json else page)

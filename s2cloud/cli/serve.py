@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -26,7 +27,8 @@ def with_settings(command: Any) -> Any:
 @click.command(short_help="Make products as events name their inputs.")
 @with_settings
 @click.option("--check", is_flag=True, help="Check the settings and leave.")
-def serve(settings: str, *, check: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print settings, or the address, as JSON.")
+def serve(settings: str, *, check: bool, as_json: bool) -> None:
     """Turn events of object stores and catalogues into Level-2A products, until SIGTERM.
 
     Events come to POST /events, from queues, or from polls. Products are made when their input
@@ -37,6 +39,8 @@ def serve(settings: str, *, check: bool) -> None:
     chosen = load_settings(settings)
     if check:
         console.say("settings are possible")
+        if as_json:
+            print(chosen.model_dump_json())
         return
     logging.getLogger("s2cloud").setLevel(
         min(logging.INFO, logging.getLogger("s2cloud").getEffectiveLevel())
@@ -45,4 +49,9 @@ def serve(settings: str, *, check: bool) -> None:
         console.log_as_json()
     from s2cloud.service.serve import serve as run  # noqa: PLC0415
 
-    run(chosen, started=lambda url: console.say(f"listening on {url}"))
+    def started(url: str) -> None:
+        console.say(f"listening on {url}")
+        if as_json:
+            print(json.dumps({"url": url}), flush=True)
+
+    run(chosen, started=started)

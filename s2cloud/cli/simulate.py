@@ -64,7 +64,11 @@ def _laws() -> Sequence[str]:
     help="What the landscape and the sky look like.",
 )
 @click.option(
-    "--sensor", type=click.Choice(["S2A", "S2B", "S2C"]), default="S2A", show_default=True
+    "--sensor",
+    type=click.Choice(["S2A", "S2B", "S2C"]),
+    default="S2A",
+    show_default=True,
+    help="Satellite.",
 )
 @click.option(
     "--date", default="2025-06-15T10:15:59", show_default=True, help="Start of sensing, UTC."

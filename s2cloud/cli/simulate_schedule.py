@@ -23,8 +23,10 @@ _HOUR: Final = 3600.0
 
 
 @click.command("simulate-schedule", short_help="Compare strategies on a simulated cluster.")
-@click.option("--tiles", type=click.IntRange(min=1), default=15000, show_default=True)
-@click.option("--satellites", type=click.IntRange(1, 3), default=3, show_default=True)
+@click.option("--tiles", type=click.IntRange(min=1), default=15000, show_default=True,
+              help="Of the day.")  # fmt: skip
+@click.option("--satellites", type=click.IntRange(1, 3), default=3, show_default=True,
+              help="That see them.")  # fmt: skip
 @click.option("--urgent", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Share of tiles in near-real time.")  # fmt: skip
 @click.option("--reprocessing", type=click.IntRange(min=0), default=0, show_default=True,
@@ -33,7 +35,8 @@ _HOUR: Final = 3600.0
 @click.option("--strategy", "names", multiple=True, metavar="NAME",
               help="All by default; may be given several times.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=0), help="Steady workers.  [default: 10]")
-@click.option("--spot-workers", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--spot-workers", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Workers that may be taken away.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), help="Per worker.  [default: 4]")
 @click.option("--memory", default="16GiB", show_default=True, help="Per worker.")
 @click.option("--spot-loss", type=click.FloatRange(min=0), default=0.05, show_default=True,
@@ -45,7 +48,7 @@ _HOUR: Final = 3600.0
 @click.option("--in-flight", type=click.IntRange(min=1), help="Most products at once.")
 @click.option("--product-only", is_flag=True, help="No help from other workers.")
 @click.option("--prices", metavar="FILE", help="Price table, YAML.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed, same day.")
 @click.option("--plot", metavar="FILE", help="Draw queue, threads and completions, PNG or SVG.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def simulate_schedule(**given: Any) -> None:
