@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from s2cloud.model.version import VERSION
 
 if TYPE_CHECKING:
+    from s2cloud import plot
     from s2cloud.config import ProcessorConfig
     from s2cloud.io.arrays import l1c_from_bands
     from s2cloud.io.auxiliary import open_aux
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from s2cloud.io.validate import validate
     from s2cloud.io.zarr_writer import to_zarr
     from s2cloud.model.granule import Granule, granule
+    from s2cloud.model.preview import preview
     from s2cloud.model.region import cut_to_region
     from s2cloud.processor import process
     from s2cloud.processor.explain import explain
@@ -47,6 +49,7 @@ _PUBLIC = {
     "l1c_from_bands": "s2cloud.io.arrays",
     "open_aux": "s2cloud.io.auxiliary",
     "open_l1c": "s2cloud.io.open",
+    "preview": "s2cloud.model.preview",
     "process": "s2cloud.processor",
     "search_l1c": "s2cloud.io.inputs",
     "select": "s2cloud.io.select",
@@ -74,6 +77,8 @@ __all__ = [
     "l1c_from_bands",
     "open_aux",
     "open_l1c",
+    "plot",
+    "preview",
     "process",
     "search_l1c",
     "select",
@@ -91,6 +96,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
+    if name == "plot":
+        return importlib.import_module("s2cloud.plot")
     try:
         module = _PUBLIC[name]
     except KeyError:

@@ -11,19 +11,12 @@ import numpy as np
 
 from s2cloud.algorithms.classification import PARALLAX
 from s2cloud.io.receipt import Layout, read_receipt
-from s2cloud.io.report_charts import (
-    CLASS_COLOURS,
-    class_map,
-    colour_bar,
-    data_url,
-    field_map,
-    histogram,
-    limits_of,
-)
+from s2cloud.io.report_charts import class_map, colour_bar, data_url, field_map, histogram
 from s2cloud.io.report_pixels import Pictures, encoding_of, pictures_of
 from s2cloud.io.stores import open_store
 from s2cloud.model.bands import BAND_INFO, BANDS, SENSORS
 from s2cloud.model.errors import InputError
+from s2cloud.model.palette import CLASS_COLOURS, limits_of
 from s2cloud.model.schema import SCL, Flag
 from s2cloud.processor.scene import AOT_METHODS, TERRAIN_METHODS
 

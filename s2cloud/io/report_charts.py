@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
 
+from s2cloud.model.palette import CLASS_COLOURS, RAMPS
 from s2cloud.model.schema import SCL
 
 if TYPE_CHECKING:
@@ -16,36 +17,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "CLASS_COLOURS",
     "class_map",
     "colour_bar",
     "data_url",
     "field_map",
     "histogram",
-    "limits_of",
 ]
-
-#: Colours of the classes, as in ESA's products.
-CLASS_COLOURS: Final = {
-    SCL.NO_DATA: "#000000",
-    SCL.SATURATED_OR_DEFECTIVE: "#ff0000",
-    SCL.CAST_SHADOW: "#2f2f2f",
-    SCL.CLOUD_SHADOW: "#643200",
-    SCL.VEGETATION: "#00a000",
-    SCL.NOT_VEGETATED: "#ffe65a",
-    SCL.WATER: "#0000ff",
-    SCL.UNCLASSIFIED: "#808080",
-    SCL.CLOUD_MEDIUM_PROBABILITY: "#c0c0c0",
-    SCL.CLOUD_HIGH_PROBABILITY: "#ffffff",
-    SCL.THIN_CIRRUS: "#64c8ff",
-    SCL.SNOW_ICE: "#ff96ff",
-}
-#: Colours from low to high, even steps of lightness: warm for aerosol, cold for water.
-RAMPS: Final = {
-    "aot": ("#fff7d6", "#fed976", "#fd8d3c", "#e31a1c", "#800026", "#3d0018"),
-    "wvp": ("#f2fbf4", "#c7e9c0", "#7fcdbb", "#41b6c4", "#225ea8", "#081d58"),
-    "cld": ("#0b2a4a", "#2f6690", "#7fa8c9", "#c9d9e6", "#ffffff"),
-}
 
 
 def data_url(image: npt.NDArray[np.uint8]) -> str:
@@ -74,19 +51,6 @@ def field_map(
     rgb = [np.interp(place, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]
     alpha = np.where(np.isnan(values), 0.0, 255.0)
     return np.stack([*rgb, alpha], axis=-1).round().astype(np.uint8)
-
-
-def limits_of(values: npt.NDArray[np.float64], least: float) -> tuple[float, float]:
-    """Range that holds 98 % of the values, at least so wide, on round numbers."""
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return 0.0, least
-    low, high = (float(v) for v in np.percentile(known, [1.0, 99.0]))
-    if high - low < least:
-        middle = (low + high) / 2
-        low, high = max(0.0, middle - least / 2), max(0.0, middle - least / 2) + least
-    step = 10.0 ** np.floor(np.log10(high - low)) / 2
-    return float(np.floor(low / step) * step), float(np.ceil(high / step) * step)
 
 
 def colour_bar(limits: tuple[float, float], ramp: str) -> dict[str, str]:

@@ -11,9 +11,10 @@ from typing_extensions import override
 
 from s2cloud.io.product import write_product
 from s2cloud.io.report import report_html, write_report
-from s2cloud.io.report_charts import field_map, histogram, limits_of
+from s2cloud.io.report_charts import field_map, histogram
 from s2cloud.io.zarr_writer import to_zarr
 from s2cloud.model.errors import InputError
+from s2cloud.model.palette import limits_of
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "line", "polygon"}
 
