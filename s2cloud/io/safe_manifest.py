@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from s2cloud.io.safe_product_metadata import ring
+from s2cloud.io.safe_elements import ring
 from s2cloud.io.xml_text import add, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from s2cloud.io.safe_product_metadata import Facts
 
-__all__ = ["manifest"]
+__all__ = ["Listed", "add_wrapped", "manifest", "manifest_of"]
 
 #: International designators of the launches.
 _LAUNCHES = {"S2A": "2015-028A", "S2B": "2017-013A", "S2C": "2024-157A"}
@@ -40,44 +41,65 @@ def manifest(facts: Facts, files: Mapping[str, tuple[int, str]]) -> bytes:
     -------
     bytes
     """
+    listed = [
+        Listed(path, _object(path), _unit(path), *files[path], "SHA-256") for path in sorted(files)
+    ]
+    package, section = manifest_of("2A", listed)
+    _metadata(section, facts)
+    return text(package)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file as the manifest lists it: path, identifier, unit, size [byte], checksum, its kind."""
+
+    path: str
+    name: str
+    unit: str
+    size: int
+    checksum: str
+    kind: str
+
+
+def manifest_of(level: str, files: Iterable[Listed]) -> tuple[ET.Element, ET.Element]:
+    """Manifest of a level (``1C``, ``2A``) with its files, and its empty section of metadata."""
     package = ET.Element("xfdu:XFDU")
     package.set("xmlns:xfdu", "urn:ccsds:schema:xfdu:1")
     package.set("xmlns:safe", "http://www.esa.int/safe/sentinel/1.1")
     package.set("xmlns:gml", "http://www.opengis.net/gml")
-    package.set("version", "esa/safe/sentinel/1.1/sentinel-2/msi/archive_l2a_user_product")
+    version = f"esa/safe/sentinel/1.1/sentinel-2/msi/archive_l{level.lower()}_user_product"
+    package.set("version", version)
     unit = add(
         package,
         "informationPackageMap/xfdu:contentUnit",
         dmdID="acquisitionPeriod platform",
         pdiID="processing",
-        textInfo="SENTINEL-2 MSI Level-2A User Product",
-        unitType="Product_Level-2A",
+        textInfo=f"SENTINEL-2 MSI Level-{level} User Product",
+        unitType=f"Product_Level-{level}",
     )
-    objects = ET.Element("dataObjectSection")
-    for path, (size, total) in sorted(files.items()):
-        name = _object(path)
-        inner = add(unit, "xfdu:contentUnit", ID=f"{name}_Unit", unitType=_unit(path))
-        add(inner, "dataObjectPointer", dataObjectID=name)
-        stream = add(
-            add(objects, "dataObject", ID=name), "byteStream", mimeType=_mime(path), size=size
-        )
-        add(stream, "fileLocation", href=f"./{path}", locatorType="URL")
-        add(stream, "checksum", total, checksumName="SHA-256")
-    _metadata(add(package, "metadataSection"), facts)
-    package.append(objects)
-    return text(package)
+    section = add(package, "metadataSection")
+    objects = add(package, "dataObjectSection")
+    for file in files:
+        inner = add(unit, "xfdu:contentUnit", ID=f"{file.name}_Unit", unitType=file.unit)
+        add(inner, "dataObjectPointer", dataObjectID=file.name)
+        kind = "text/xml" if file.path.endswith(".xml") else "application/octet-stream"
+        entry = add(objects, "dataObject", ID=file.name)
+        stream = add(entry, "byteStream", mimeType=kind, size=file.size)
+        add(stream, "fileLocation", href=f"./{file.path}", locatorType="URL")
+        add(stream, "checksum", file.checksum, checksumName=file.kind)
+    return package, section
 
 
 def _metadata(section: ET.Element, facts: Facts) -> None:
     granule = facts.product.granule
-    _wrap(section, "acquisitionPeriod", "safe:acquisitionPeriod/safe:startTime", facts.start)
-    orbit = _wrap(
+    add_wrapped(section, "acquisitionPeriod", "safe:acquisitionPeriod/safe:startTime", facts.start)
+    orbit = add_wrapped(
         section, "measurementOrbitReference", "safe:orbitReference/safe:orbitNumber",
         f"{facts.names.absolute_orbit:06d}", groundTrackDirection="descending", type="start",
     )  # fmt: skip
     path = "safe:orbitReference/safe:relativeOrbitNumber"
     add(orbit, path, f"{max(granule.relative_orbit, 0):03d}", type="start")
-    platform = _wrap(
+    platform = add_wrapped(
         section, "platform", "safe:platform/safe:nssdcIdentifier", _LAUNCHES[granule.sensor]
     )
     add(platform, "safe:platform/safe:familyName", "SENTINEL")
@@ -96,7 +118,7 @@ def _metadata(section: ET.Element, facts: Facts) -> None:
     add(done, "safe:facility", name="s2cloud")
     add(done, "safe:software", name=software, version=version)
     add(done, "safe:resource", name=granule.name, role="Level-1C Product")
-    frame = _wrap(
+    frame = add_wrapped(
         section, "measurementFrameSet", "safe:frameSet/safe:footPrint/gml:coordinates",
         ring(facts.grid),
     )  # fmt: skip
@@ -104,9 +126,10 @@ def _metadata(section: ET.Element, facts: Facts) -> None:
     footprint.set("srsName", "http://www.opengis.net/gml/srs/epsg.xml#4326")
 
 
-def _wrap(
+def add_wrapped(
     section: ET.Element, name: str, path: str, value: object, **attributes: object
 ) -> ET.Element:
+    """Append an entry that holds one element, by its path."""
     entry = add(section, "metadataObject", ID=name, category="DMD", classification="DESCRIPTION")
     wrap = add(entry, "metadataWrap", mimeType="text/xml", vocabularyName="Sentinel-SAFE")
     data = add(wrap, "xmlData")
@@ -132,7 +155,3 @@ def _object(path: str) -> str:
 
 def _unit(path: str) -> str:
     return "Metadata Unit" if path.endswith(".xml") else "Measurement Data Unit"
-
-
-def _mime(path: str) -> str:
-    return "text/xml" if path.endswith(".xml") else "application/octet-stream"

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
-from pyproj import Transformer
-
+from s2cloud.io.safe_elements import (
+    PSD,
+    add_acquisition,
+    add_display,
+    add_footprint,
+    add_product_info,
+    add_spectra,
+    add_sun,
+)
 from s2cloud.io.safe_names import BASELINE
 from s2cloud.io.xml_text import add, root, text
-from s2cloud.model.bands import BAND_INFO, BANDS, SENSORS
+from s2cloud.model.bands import BAND_INFO
 from s2cloud.model.granule import PRODUCT_NAME
-from s2cloud.model.schema import ENCODINGS, NODATA, SATURATED, SCL
+from s2cloud.model.schema import ENCODINGS, SCL
 from s2cloud.physics.angles import earth_sun_distance
-from s2cloud.physics.spectral import response
 from s2cloud.processor.scene import AOT_METHODS
 
 if TYPE_CHECKING:
@@ -23,9 +29,8 @@ if TYPE_CHECKING:
     from s2cloud.io.target import Product
     from s2cloud.model.grid import Grid
 
-__all__ = ["PSD", "Facts", "add_content_quality", "add_datatake", "product_metadata", "ring"]
+__all__ = ["Facts", "add_content_quality", "add_datatake", "product_metadata"]
 
-PSD: Final = "https://psd-14.sentinel2.eo.esa.int/PSD"
 #: Names of classes in the metadata where they are not ours in upper case with ``SC_`` before.
 _CLASSES: Final = {
     SCL.NO_DATA: "NODATA",
@@ -102,19 +107,14 @@ def product_metadata(facts: Facts) -> bytes:
     user = root("Level-2A_User_Product", f"{PSD}/User_Product_Level-2A.xsd")
     user.append(ET.Comment(f" Made by {receipt.software} from {facts.product.granule.name} "))
     general = add(user, "n1:General_Info")
-    info = add(general, "Product_Info")
-    for tag, value in (
-        ("PRODUCT_START_TIME", facts.start),
-        ("PRODUCT_STOP_TIME", facts.start),
-        ("PRODUCT_URI", names.folder),
-        ("PROCESSING_LEVEL", "Level-2A"),
-        ("PRODUCT_TYPE", "S2MSI2A"),
-        ("PROCESSING_BASELINE", BASELINE),
-        ("GENERATION_TIME", facts.created),
-        ("PREVIEW_IMAGE_URL", "Not applicable"),
-        ("PREVIEW_GEO_INFO", "Not applicable"),
-    ):
-        add(info, tag, value)
+    info = add_product_info(
+        general,
+        level="2A",
+        start=facts.start,
+        folder=names.folder,
+        baseline=BASELINE,
+        created=facts.created,
+    )
     add_datatake(info, facts)
     query = add(info, "Query_Options", completeSingleTile="true")
     add(query, "PRODUCT_FORMAT", "SAFE_COMPACT")
@@ -129,13 +129,7 @@ def product_metadata(facts: Facts) -> bytes:
         if "/IMG_DATA/" in path:
             add(granule, "IMAGE_FILE", path.removesuffix(".jp2"))
     _characteristics(general, facts)
-    geometry = add(user, "n1:Geometric_Info")
-    path = "Product_Footprint/Product_Footprint/Global_Footprint/EXT_POS_LIST"
-    add(geometry, path, ring(facts.grid))
-    add(geometry, "Product_Footprint/RASTER_CS_TYPE", "POINT")
-    add(geometry, "Product_Footprint/PIXEL_ORIGIN", 1)
-    add(geometry, "Coordinate_Reference_System/GEO_TABLES", "EPSG", version=1)
-    add(geometry, "Coordinate_Reference_System/HORIZONTAL_CS_TYPE", "GEOGRAPHIC")
+    add_footprint(user, facts.grid)
     _auxiliary(add(user, "n1:Auxiliary_Data_Info"), facts)
     quality = add(user, "n1:Quality_Indicators_Info")
     shares = receipt.statistics.get("percentages", {})
@@ -150,14 +144,10 @@ def add_datatake(parent: ET.Element, facts: Facts, tag: str = "Datatake") -> Non
     """Append identity and time of the datatake."""
     granule = facts.product.granule
     datatake = add(parent, tag, datatakeIdentifier=facts.names.datatake_id)
-    add(datatake, "SPACECRAFT_NAME", f"Sentinel-{granule.sensor[1:]}")
-    add(datatake, "DATATAKE_TYPE", "INS-NOBS")
-    add(datatake, "DATATAKE_SENSING_START", facts.start)
     orbit = granule.relative_orbit
     if orbit <= 0 and (match := PRODUCT_NAME.search(granule.name)):
         orbit = int(match["orbit"])
-    add(datatake, "SENSING_ORBIT_NUMBER", orbit)
-    add(datatake, "SENSING_ORBIT_DIRECTION", "DESCENDING")
+    add_acquisition(datatake, granule.sensor, facts.start, orbit)
 
 
 def add_content_quality(parent: ET.Element, facts: Facts) -> None:
@@ -184,23 +174,9 @@ def add_content_quality(parent: ET.Element, facts: Facts) -> None:
         add(content, "OZONE_VALUE", f"{meteorology['tco3']:.6f}")
 
 
-def ring(grid: Grid) -> str:
-    """Closed ring of corners, latitude before longitude. [degree]."""
-    west, south, east, north = grid.bounds
-    project = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform
-    corners = ((west, north), (east, north), (east, south), (west, south), (west, north))
-    degrees = (project(x, y) for x, y in corners)
-    return " ".join(f"{latitude:.12f} {longitude:.12f}" for longitude, latitude in degrees)
-
-
 def _characteristics(general: ET.Element, facts: Facts) -> None:
     image = add(general, "Product_Image_Characteristics")
-    for name, value in (("NODATA", NODATA), ("SATURATED", SATURATED)):
-        special = add(image, "Special_Values")
-        add(special, "SPECIAL_VALUE_TEXT", name)
-        add(special, "SPECIAL_VALUE_INDEX", value)
-    for channel, index in (("RED", 3), ("GREEN", 2), ("BLUE", 1)):
-        add(image, f"Image_Display_Order/{channel}_CHANNEL", index)
+    add_display(image)
     values = add(image, "QUANTIFICATION_VALUES_LIST")
     boa = ENCODINGS["reflectance"]
     add(values, "BOA_QUANTIFICATION_VALUE", round(1 / boa.scale), unit="none")
@@ -211,16 +187,8 @@ def _characteristics(general: ET.Element, facts: Facts) -> None:
     for info in BAND_INFO.values():
         add(offsets, "BOA_ADD_OFFSET", round(boa.offset / boa.scale), band_id=info.index)
     granule = facts.product.granule
-    sun = add(image, "Reflectance_Conversion")
-    add(sun, "U", repr(earth_sun_distance(granule.sensing_time) ** -2))
-    irradiances = add(sun, "Solar_Irradiance_List")
-    index = SENSORS.index(granule.sensor)
-    for info in BAND_INFO.values():
-        irradiance = f"{info.irradiance[index]:.2f}"
-        add(irradiances, "SOLAR_IRRADIANCE", irradiance, bandId=info.index, unit="W/m²/µm")
-    spectra = add(image, "Spectral_Information_List")
-    for band in BANDS:
-        _spectrum(spectra, band, facts)
+    add_sun(image, granule.sensor, earth_sun_distance(granule.sensing_time) ** -2)
+    add_spectra(image, granule.sensor)
     add(image, "REFERENCE_BAND", 3)
     classes = add(image, "Scene_Classification_List")
     for code in SCL:
@@ -228,22 +196,6 @@ def _characteristics(general: ET.Element, facts: Facts) -> None:
         name = f"SC_{_CLASSES.get(code, code.name)}"
         add(entry, "SCENE_CLASSIFICATION_TEXT", name)
         add(entry, "SCENE_CLASSIFICATION_INDEX", int(code))
-
-
-def _spectrum(parent: ET.Element, band: str, facts: Facts) -> None:
-    info, sensor = BAND_INFO[band], facts.product.granule.sensor
-    wavelengths, weights = response(sensor, band)
-    physical = info.esa_name.replace("B0", "B")
-    entry = add(parent, "Spectral_Information", bandId=info.index, physicalBand=physical)
-    add(entry, "RESOLUTION", info.resolution)
-    for tag, value in (
-        ("MIN", f"{wavelengths[0]:.0f}"),
-        ("MAX", f"{wavelengths[-1]:.0f}"),
-        ("CENTRAL", f"{info.wavelength_nm[SENSORS.index(sensor)]:.1f}"),
-    ):
-        add(entry, f"Wavelength/{tag}", value, unit="nm")
-    add(entry, "Spectral_Response/STEP", 1, unit="nm")
-    add(entry, "Spectral_Response/VALUES", " ".join(f"{w:.8g}" for w in weights))
 
 
 def _auxiliary(parent: ET.Element, facts: Facts) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pyproj import CRS
 
+from s2cloud.io.safe_elements import (
+    ANGLE_STEP,
+    PSD,
+    add_angle_grids,
+    add_geocoding,
+    add_mean_angles,
+)
 from s2cloud.io.safe_names import BASELINE
-from s2cloud.io.safe_product_metadata import PSD, add_content_quality, add_datatake
+from s2cloud.io.safe_product_metadata import add_content_quality, add_datatake
 from s2cloud.io.xml_text import add, iso, root, text
 from s2cloud.model.bands import BAND_INFO
 from s2cloud.model.schema import GEOMETRY
@@ -27,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["datastrip_metadata", "tile_metadata"]
 
-#: Spacing of the angle grids, counted from the corner of the image. [m]
-_STEP: Final = 5000.0
 _INDICES: Final = {info.esa_name: info.index for info in BAND_INFO.values()}
 
 
@@ -61,7 +65,7 @@ def tile_metadata(
     add(archive, "ARCHIVING_CENTRE", names.centre)
     add(archive, "ARCHIVING_TIME", facts.created)
     geometry = add(tile, "n1:Geometric_Info")
-    _geocoding(geometry, grids)
+    add_geocoding(geometry, grids)
     angles = _geometry_of(facts, small)
     if angles is not None:
         _angles(add(geometry, "Tile_Angles", metadataLevel="Standard"), angles, facts.grid)
@@ -114,23 +118,6 @@ def datastrip_metadata(facts: Facts) -> bytes:
     return text(strip)
 
 
-def _geocoding(parent: Element, grids: Mapping[int, Grid]) -> None:
-    geocoding = add(parent, "Tile_Geocoding", metadataLevel="Brief")
-    crs = CRS.from_user_input(next(iter(grids.values())).crs)
-    add(geocoding, "HORIZONTAL_CS_NAME", crs.name.replace("WGS 84", "WGS84"))
-    add(geocoding, "HORIZONTAL_CS_CODE", f"EPSG:{crs.to_epsg()}")
-    for resolution, grid in sorted(grids.items()):
-        size = add(geocoding, "Size", resolution=resolution)
-        add(size, "NROWS", grid.height)
-        add(size, "NCOLS", grid.width)
-    for resolution, grid in sorted(grids.items()):
-        position = add(geocoding, "Geoposition", resolution=resolution)
-        add(position, "ULX", round(grid.ulx))
-        add(position, "ULY", round(grid.uly))
-        add(position, "XDIM", round(grid.pixel_size))
-        add(position, "YDIM", -round(grid.pixel_size))
-
-
 def _geometry_of(facts: Facts, small: Mapping[str, npt.NDArray[Any]]) -> xr.Dataset | None:
     tree = facts.product.l2a
     node = next((node for node in tree.subtree if node.path.strip("/") == GEOMETRY), None)
@@ -180,27 +167,18 @@ def _at_nodes(values: xr.DataArray, grid: Grid) -> xr.DataArray:
     keeps the outlines of the detectors, which interpolation would eat.
     """
     west, south, east, north = grid.bounds
-    steps = (int(np.ceil((east - west) / _STEP)), int(np.ceil((north - south) / _STEP)))
-    x = west + _STEP * np.arange(steps[0] + 1)
-    y = north - _STEP * np.arange(steps[1] + 1)
+    steps = (int(np.ceil((east - west) / ANGLE_STEP)), int(np.ceil((north - south) / ANGLE_STEP)))
+    x = west + ANGLE_STEP * np.arange(steps[0] + 1)
+    y = north - ANGLE_STEP * np.arange(steps[1] + 1)
     if "x" not in values.coords or "y" not in values.coords:
         return values
     return values.sel(x=x, y=y, method="nearest")
 
 
 def _grid(parent: Element, values: xr.DataArray) -> None:
-    for index, name in enumerate(("Zenith", "Azimuth")):
-        group = add(parent, name)
-        add(group, "COL_STEP", round(_STEP), unit="m")
-        add(group, "ROW_STEP", round(_STEP), unit="m")
-        rows = add(group, "Values_List")
-        plane = values.isel(angle=index).transpose("y", "x").values
-        for row in np.asarray(plane, dtype=np.float64):
-            words = ("NaN" if np.isnan(value) else f"{value:.6g}" for value in row)
-            add(rows, "VALUES", " ".join(words))
+    planes = values.transpose("angle", "y", "x").to_numpy().astype(np.float64)
+    add_angle_grids(parent, *planes)
 
 
 def _mean(parent: Element, values: xr.DataArray) -> None:
-    zenith, azimuth = (float(value) for value in values.values)
-    add(parent, "ZENITH_ANGLE", repr(zenith), unit="deg")
-    add(parent, "AZIMUTH_ANGLE", repr(azimuth), unit="deg")
+    add_mean_angles(parent, *(float(value) for value in values.values))

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from s2cloud.io.safe_elements import (
+    PSD,
+    add_angle_grids,
+    add_geocoding,
+    add_mean_angles,
+)
 from s2cloud.io.xml_text import add, iso, root, text
 from s2cloud.model.bands import BAND_INFO, BANDS
 from s2cloud.simulation.geometry import TIE_STEP, sun_at
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shares", "tile_metadata"]
 
-_NAMESPACE = "https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-1C_Tile_Metadata.xsd"
+_NAMESPACE = f"{PSD}/S2_PDI_Level-1C_Tile_Metadata.xsd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def tile_metadata(
     add(archive, "ARCHIVING_CENTRE", "2APS")
     add(archive, "ARCHIVING_TIME", iso(product.created, 6))
     geometry = add(tile, "n1:Geometric_Info")
-    _geocoding(geometry, grid)
+    add_geocoding(geometry, {10 * n: grid.scaled(n) for n in (1, 2, 6)})
     angles = add(geometry, "Tile_Angles", metadataLevel="Standard")
     _sun(angles, product, grid, sza)
     _views(angles, grid, viewing)
@@ -83,33 +89,14 @@ def tile_metadata(
     return text(tile)
 
 
-def _geocoding(parent: Element, grid: Grid) -> None:
-    geocoding = add(parent, "Tile_Geocoding", metadataLevel="Brief")
-    epsg = int(grid.crs.removeprefix("EPSG:"))
-    side = "N" if epsg < 32700 else "S"
-    add(geocoding, "HORIZONTAL_CS_NAME", f"WGS84 / UTM zone {epsg % 100}{side}")
-    add(geocoding, "HORIZONTAL_CS_CODE", grid.crs)
-    for resolution in (10, 20, 60):
-        size = add(geocoding, "Size", resolution=resolution)
-        add(size, "NROWS", grid.height * 10 // resolution)
-        add(size, "NCOLS", grid.width * 10 // resolution)
-    for resolution in (10, 20, 60):
-        position = add(geocoding, "Geoposition", resolution=resolution)
-        add(position, "ULX", round(grid.ulx))
-        add(position, "ULY", round(grid.uly))
-        add(position, "XDIM", resolution)
-        add(position, "YDIM", -resolution)
-
-
 def _sun(parent: Element, product: Identity, grid: Grid, sza: float | None) -> None:
     y, x = _tie_points(grid)
     zenith, azimuth = sun_at(grid, product.time, y, x, sza)
-    _angles(add(parent, "Sun_Angles_Grid"), zenith, azimuth)
+    add_angle_grids(add(parent, "Sun_Angles_Grid"), zenith, azimuth)
     y, x = _inside(grid)
     zenith, azimuth = sun_at(grid, product.time, y, x, sza)
-    mean = add(parent, "Mean_Sun_Angle")
-    add(mean, "ZENITH_ANGLE", repr(float(zenith.mean())), unit="deg")
-    add(mean, "AZIMUTH_ANGLE", repr(float(azimuth.mean())), unit="deg")
+    mean = float(zenith.mean()), float(azimuth.mean())
+    add_mean_angles(add(parent, "Mean_Sun_Angle"), *mean)
 
 
 def _views(parent: Element, grid: Grid, viewing: Viewing) -> None:
@@ -133,13 +120,12 @@ def _views(parent: Element, grid: Grid, viewing: Viewing) -> None:
                 detectorId=detector,
             )
             masked = (np.where(covered, a, np.nan) for a in (view.zenith, view.azimuth))
-            _angles(grids, *masked)
+            add_angle_grids(grids, *masked)
     means = add(parent, "Mean_Viewing_Incidence_Angle_List")
     for band in BANDS:
         zenith, azimuth = viewing.mean(band, *inside)
         mean = add(means, "Mean_Viewing_Incidence_Angle", bandId=BAND_INFO[band].index)
-        add(mean, "ZENITH_ANGLE", repr(zenith), unit="deg")
-        add(mean, "AZIMUTH_ANGLE", repr(azimuth), unit="deg")
+        add_mean_angles(mean, zenith, azimuth)
 
 
 def _quality(tile: Element, product: Identity, shares: Shares) -> None:
@@ -166,17 +152,6 @@ def _quality(tile: Element, product: Identity, shares: Shares) -> None:
                 add(masks, "MASK_FILENAME", path, bandId=info.index, type=f"MSK_{kind}")
         add(masks, "MASK_FILENAME", product.quality("MSK_CLOUDS_B00.gml"), type="MSK_CLOUDS")
     add(quality, "PVI_FILENAME", product.quality(f"T{product.tile}_{product.start}_PVI.jp2"))
-
-
-def _angles(parent: Element, zenith: Floats, azimuth: Floats) -> None:
-    for name, values in (("Zenith", zenith), ("Azimuth", azimuth)):
-        group = add(parent, name)
-        add(group, "COL_STEP", round(TIE_STEP), unit="m")
-        add(group, "ROW_STEP", round(TIE_STEP), unit="m")
-        rows = add(group, "Values_List")
-        for row in values:
-            words = ("NaN" if np.isnan(value) else f"{value:.6g}" for value in row)
-            add(rows, "VALUES", " ".join(words))
 
 
 def _tie_points(grid: Grid) -> tuple[Floats, Floats]:
