@@ -48,6 +48,7 @@ def cluster(
     threads: int | None = None,
     memory: str | int | None = None,
     options: Mapping[str, Any] | None = None,
+    n_workers: int | None = None,
 ) -> Iterator[Client | None]:
     """Set up the place of work for the ``with`` block and clear it away afterwards.
 
@@ -72,6 +73,8 @@ def cluster(
         (``image``, ``namespace``, ``env``), of dask-gateway (``address``, ``auth``, and options
         of its clusters), of ``distributed.Security`` (``tls_ca_file``, ``tls_client_cert``,
         ``tls_client_key``) for an address. ``allow_skew=True`` accepts other versions.
+    n_workers
+        The same as `workers`, as dask's own clusters call it.
 
     Yields
     ------
@@ -97,6 +100,7 @@ def cluster(
         raise UsageError(
             "unknown cluster", expected=expected, found=kind, fix="choose one of these"
         )
+    workers = workers if n_workers is None else n_workers
     for word, number in (("workers", workers), ("threads", threads)):
         if number is not None and number < 1:
             raise UsageError(f"number of {word} is not positive", expected=">= 1", found=number)

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
@@ -33,6 +34,21 @@ CLOSE_S: Final = 3.0
 #: Makes a worker hand over its data and its tasks when it is told to go.
 _DRAIN: Final = "s2cloud.scheduling.drain"
 _IMAGE: Final = "s2cloud"
+#: Pods as the restricted Pod Security Standard of Kubernetes wants them: they execute whatever
+#: reaches the scheduler, and need no right for it.
+_CONFINED: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "runAsGroup": 1000,
+            "fsGroup": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +199,16 @@ def kubernetes_spec(wish: Wish) -> dict[str, Any]:
         *("--memory-limit", wish.memory, "--preload", _DRAIN),
     ]
     scheduler["args"] = ["dask", "scheduler", "--host", "0.0.0.0"]  # noqa: S104  # in a pod
+    for pod in (spec["spec"]["worker"]["spec"], spec["spec"]["scheduler"]["spec"]):
+        pod.update(_CONFINED)
+        pod["containers"][0] |= {
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108  # in a pod
+        }
     # A node that is taken away gives notice; the default of 30 s is too short to hand over.
     spec["spec"]["worker"]["spec"]["terminationGracePeriodSeconds"] = 120
     return spec

@@ -44,6 +44,8 @@ def test_none_is_threads_of_this_process():
     with cluster("none", workers=2) as client:
         assert client is None
         assert dask.config.get("num_workers") == 2
+    with cluster("none", n_workers=3):
+        assert dask.config.get("num_workers") == 3
         assert get_scheduler() is dask.threaded.get
         assert work().compute() == 320_000
 

@@ -82,6 +82,10 @@ def test_pods_get_commands_that_exist_and_equal_requests_and_limits():
     assert {"name": "A", "value": "1"} in container["env"]
     (scheduler,) = spec["spec"]["scheduler"]["spec"]["containers"]
     assert scheduler["args"][:2] == ["dask", "scheduler"]
+    for pod in (worker["spec"], spec["spec"]["scheduler"]["spec"]):
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
     assert worker["spec"]["terminationGracePeriodSeconds"] >= 60
 
 
