@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from importlib.resources import files
 from pathlib import Path
 
@@ -295,3 +297,67 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist(render):
     names = {name for expr in asked for name in re.findall(r"s2cloud_\w+", expr)}
     assert len(names) >= 6
     assert names <= known
+
+
+#: Minutes of samples, and the alerts that fire at the end of them.
+ALARMS = {
+    "S2cloudProductsFail": {'s2cloud_products{state="failed"}': "0x25 1x5"},
+    "S2cloudProductsWaitLong": {"s2cloud_queue_age_seconds": "4000x30"},
+    "S2cloudManyRetries": {"s2cloud_retries": "0+3x30"},
+    "S2cloudWithoutWorkers": {
+        "s2cloud_workers": "0x30",
+        's2cloud_products{state="waiting"}': "3x30",
+    },
+    "S2cloudMemoryBeyondProjection": {
+        "s2cloud_memory_bytes": "20e9x30",
+        "s2cloud_projected_memory_bytes": "10e9x30",
+        's2cloud_products{state="running"}': "1x30",
+    },
+    "": {
+        's2cloud_products{state="failed"}': "3x30",
+        's2cloud_products{state="running"}': "1x30",
+        "s2cloud_queue_age_seconds": "600x30",
+        "s2cloud_retries": "7x30",
+        "s2cloud_workers": "2x30",
+        "s2cloud_memory_bytes": "12e9x30",
+        "s2cloud_projected_memory_bytes": "10e9x30",
+    },
+}
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_alerts_fire_when_they_should_and_only_then(render, tmp_path, alarm):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool: .ci/brokers installs it")
+    (rule,) = of_kind(render(profile("production")), "PrometheusRule")
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
+    alerts = {each["alert"]: each for each in rule["spec"]["groups"][0]["rules"]}
+    assert set(ALARMS) == {*alerts, ""}
+
+    def expected(name):
+        alert = alerts[name]
+        return [{"exp_labels": alert["labels"], "exp_annotations": alert["annotations"]}]
+
+    samples = [{"series": name, "values": text} for name, text in ALARMS[alarm].items()]
+    test = {
+        "interval": "1m",
+        "input_series": samples,
+        "alert_rule_test": [
+            {
+                "eval_time": "29m",
+                "alertname": name,
+                "exp_alerts": expected(name) if name == alarm else [],
+            }
+            for name in alerts
+        ],
+    }
+    file = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(file))
+    done = subprocess.run(  # noqa: S603
+        [promtool, "test", "rules", str(tmp_path / "tests.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
