@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -25,6 +25,8 @@ from s2cloud.simulation.product import simulate_l1c
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from s2cloud.scheduling.executors import Executor
 
 
 def until(true: Callable[[], bool], within: float = 60.0) -> None:
@@ -60,7 +62,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> tuple[ClusterMaker, Held]:
     )
     monkeypatch.setattr(runner, "LOOK_S", 0.05)
     maker, cluster = ClusterMaker(ClusterSettings()), Held(10)
-    maker._executor = cluster
+    maker._executor = cast("Executor", cluster)
     return maker, cluster
 
 

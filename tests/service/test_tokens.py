@@ -15,6 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typing_extensions import override
 
 from s2cloud.service import tokens
 from s2cloud.service.authentication import Authentication
@@ -46,6 +47,7 @@ class Issuer:
                 self.end_headers()
                 self.wfile.write(json.dumps({"keys": issuer.public()}).encode())
 
+            @override
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""
 
