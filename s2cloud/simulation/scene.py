@@ -74,8 +74,9 @@ class Classes:
     scl
         Class by the codes of the scene classification.
     masks
-        ``cloud``, ``shadow``, ``cirrus``, ``snow``, ``terrain_shadow``; ``clear`` where neither
-        clouds nor shadows change a pixel noticeably. Clouds lie where B02 sees them.
+        ``cloud``, ``shadow``, ``cirrus``, ``terrain_shadow``; ``snow`` and ``water`` in the sun or
+        in shadow; ``clear`` where neither clouds nor shadows change a pixel noticeably. Clouds
+        lie where B02 sees them.
     valid
         Where there is data.
     """
@@ -179,7 +180,7 @@ class Scene:
 
     def classes(self) -> Classes:
         """True classes on the 20 m grid."""
-        scl = self.materials.scl[self._dominant()]
+        scl = self._dominant()
         valid = self.detectors("b05") > 0
         names = ("cloud", "shadow", "cirrus", "terrain_shadow", "clear")
         masks = {name: np.zeros(scl.shape, dtype=np.bool_) for name in names}
@@ -207,8 +208,8 @@ class Scene:
                 masks["terrain_shadow"][rows] = dark
                 clear &= (terrain.shaded < _CLEAR_SHADOW) & ~dark
             masks["clear"][rows] = clear
-        masks["snow"] = scl == SCL.SNOW_ICE
-        for name in ("shadow", "cirrus", "terrain_shadow", "snow"):
+        masks["snow"], masks["water"] = scl == SCL.SNOW_ICE, scl == SCL.WATER
+        for name in ("shadow", "cirrus", "terrain_shadow", "snow", "water"):
             masks[name] &= ~masks["cloud"]
         masks = {name: mask & valid for name, mask in masks.items()}
         # Clouds hide everything, cirrus shows what lies below but is a class of its own.
@@ -278,9 +279,18 @@ class Scene:
         return self.viewing.detector(band, grid.y[rows, np.newaxis], grid.x[np.newaxis, :])
 
     def _dominant(self) -> npt.NDArray[np.uint8]:
-        """Surface of most weight in each 20 m pixel, of those of its upper left 10 m pixel."""
-        part = np.s_[::2, ::2]
-        return np.where(self.land.share[part] > 127, self.land.first[part], self.land.second[part])
+        """Class that covers most of each 20 m pixel, by the shares of its four 10 m pixels."""
+        share = self.land.share * np.float32(1 / 255)
+        first, second = self.materials.scl[self.land.first], self.materials.scl[self.land.second]
+        codes = np.unique(self.materials.scl)
+        most = np.zeros(tuple(n // 2 for n in share.shape), dtype=np.float32)
+        out = np.zeros(most.shape, dtype=np.uint8)
+        for code in codes:
+            cover = block_mean(np.where(first == code, share, 0), 2)
+            cover += block_mean(np.where(second == code, 1 - share, 0), 2)
+            more = cover > most
+            out[more], most[more] = code, cover[more]
+        return out
 
 
 def make_scene(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MASK_PATH", "TERRAIN_PATH", "Truth", "stored_reflectance"]
 
 #: Node of the masks that a product does not have: ``cloud``, ``shadow``, ``cirrus``, ``snow``,
-#: ``clear`` and ``terrain_shadow``.
+#: ``water``, ``clear`` and ``terrain_shadow``.
 MASK_PATH: Final = "conditions/mask/truth/r20m"
 #: Parent of the nodes ``r20m`` and ``r60m`` of the terrain, as in auxiliary data.
 TERRAIN_PATH: Final = "conditions/terrain"

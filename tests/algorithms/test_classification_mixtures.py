@@ -24,7 +24,10 @@ SNOW = (0.83, 0.85, 0.83, 0.85, 0.84, 0.84, 0.85, 0.80, 0.84, 0.22, 0.0037, 0.12
 LAKE = (0.12, 0.09, 0.06, 0.04, 0.035, 0.03, 0.03, 0.03, 0.03, 0.01, 0.0010, 0.011, 0.008)
 FOAM = (0.42, 0.42, 0.41, 0.37, 0.35, 0.32, 0.30, 0.27, 0.25, 0.10, 0.0014, 0.08, 0.024)
 CLOUD = (0.50, 0.50, 0.50, 0.50, 0.50, 0.50, 0.50, 0.50, 0.50, 0.40, 0.0015, 0.40, 0.30)
-ICE_CLOUD = (0.84, 0.86, 0.84, 0.85, 0.85, 0.85, 0.85, 0.82, 0.85, 0.35, 0.0118, 0.24, 0.23)
+ICE_CLOUD = (0.84, 0.86, 0.84, 0.85, 0.85, 0.85, 0.85, 0.82, 0.85, 0.35, 0.0250, 0.40, 0.40)
+MIXED_CLOUD = (0.84, 0.86, 0.84, 0.85, 0.85, 0.85, 0.85, 0.82, 0.85, 0.35, 0.0118, 0.30, 0.26)
+FINE_SNOW = (0.86, 0.89, 0.88, 0.91, 0.91, 0.92, 0.93, 0.88, 0.91, 0.26, 0.0115, 0.24, 0.27)
+VEILED_SNOW = (0.83, 0.85, 0.83, 0.85, 0.84, 0.84, 0.85, 0.80, 0.84, 0.22, 0.0115, 0.13, 0.14)
 SKY = Sky(sza=40.0, saa=180.0, vza=0.0, vaa=0.0)
 PLAIN = Options(parallax=False, dilation=Dilation(cloud=0, cirrus=0, shadow=0, snow=0))
 
@@ -67,12 +70,34 @@ def test_cloud_beside_snow_stays_cloud():
     assert np.isin(scl[SQUARE], (SCL.CLOUD_MEDIUM_PROBABILITY, SCL.CLOUD_HIGH_PROBABILITY)).all()
 
 
-def test_a_cloud_of_ice_over_snow_shows_in_b10():
-    toa = painted((*SQUARE, ICE_CLOUD), base=SNOW)
+@pytest.mark.parametrize("cloud", [ICE_CLOUD, MIXED_CLOUD])
+def test_a_cloud_of_ice_over_snow_shows_in_b10(cloud):
+    toa = painted((*SQUARE, cloud), base=SNOW)
     scl, _ = classes(toa)
     inside = scl[63:81, 63:81]
     assert np.isin(inside, (SCL.CLOUD_MEDIUM_PROBABILITY, SCL.CLOUD_HIGH_PROBABILITY)).all()
     assert (scl[:50] == SCL.SNOW_ICE).all()
+
+
+def test_snow_of_fine_grains_is_bright_in_b10_and_stays_snow():
+    scl, _ = classes(painted((*SQUARE, FINE_SNOW), base=SNOW))
+    assert (scl == SCL.SNOW_ICE).all()
+
+
+def test_snow_under_far_more_b10_than_grains_explain_is_seen_through_cirrus():
+    base = (*SNOW[:10], 0.0015, *SNOW[11:])
+    scl, _ = classes(painted((*SQUARE, VEILED_SNOW), base=base))
+    assert (scl[63:81, 63:81] == SCL.THIN_CIRRUS).all()
+    assert (scl[:50] == SCL.SNOW_ICE).all()
+
+
+def test_half_melted_snow_on_soil_is_soil_beside_snow_and_snow_in_shadow_is_not():
+    soil = (0.15, 0.11, 0.10, 0.10, 0.10, 0.11, 0.12, 0.12, 0.13, 0.06, 0.0012, 0.14, 0.12)
+    thin = (slice(70, 90), slice(None), mixed(SNOW, soil, 0.35))
+    shaded = (slice(95, 110), slice(None), tuple(0.4 * band for band in SNOW))
+    scl, _ = classes(painted((slice(0, 60), slice(None), SNOW), thin, shaded))
+    assert (scl[72:88] == SCL.NOT_VEGETATED).mean() > 0.95
+    assert (scl[97:108] == SCL.SNOW_ICE).mean() > 0.95
 
 
 def test_white_water_is_no_snow():
@@ -89,6 +114,15 @@ def test_a_dark_shore_is_water_beside_water_only():
     scl, _ = classes(painted(lake, beside, alone))
     assert (scl[beside[:2]] == SCL.WATER).all()
     assert not (scl[alone[:2]] == SCL.WATER).any()
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.65, SCL.WATER), (0.35, SCL.VEGETATION)])
+def test_the_line_of_a_shore_is_where_half_is_water(share, expected):
+    lake = (slice(20, 60), slice(20, 60), LAKE)
+    beside = (slice(60, 61), slice(20, 60), mixed(LAKE, VEGETATION, share))
+    scl, _ = classes(painted(lake, beside))
+    assert (scl[beside[:2]] == expected).mean() > 0.9
+    assert (scl[62:] == SCL.VEGETATION).all()
 
 
 @pytest.mark.parametrize("true", [800.0, 2400.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from s2cloud.algorithms.classification.refine import (
     refine_planes,
 )
 from s2cloud.algorithms.classification.rules import single
+from s2cloud.algorithms.classification.shadow import shadow_vector
 from s2cloud.algorithms.classification.steps import Facts
 from s2cloud.algorithms.classification.window import Ground, Options, State, planes_of
 from s2cloud.model.bands import BAND_INDEX
@@ -122,6 +124,12 @@ class Overview:
         self.parallax = "off"
         self.facts = self._facts()
 
+    @cached_property
+    def shadow_vector(self) -> tuple[Floats, Floats]:
+        """From clouds to their shadows, see `shadow.shadow_vector`."""
+        sky = self.sky
+        return shadow_vector(sky.sza, sky.saa, sky.vza, sky.vaa, self.pixel_size)
+
     def band(self, name: str) -> Floats:
         """TOA reflectance of a band. [1], shape (y, x)."""
         plane: Floats = self.toa[BAND_INDEX[name]]
@@ -175,6 +183,7 @@ class Overview:
             cloud_b10=single(0.0),
             snow_green=single(SNOW_GREEN),
             half_snow=single((SNOW_GREEN + GROUND_GREEN) / 2),
+            veil_b10=single(CIRRUS_MOST),
             ground_b10=single(np.nan),
             ground_ratio=single(np.nan),
         )

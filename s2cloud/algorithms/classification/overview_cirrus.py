@@ -46,6 +46,9 @@ _LAND_BLUE_PERCENTILE: Final = 95.0
 #: B10 of a cloud of ice over that of the scene's snow: more than two kilometres of altitude, at
 #: 0.49 km-1 (see `steps.levelled_b10`), make up for; terrain models and slopes err by less.
 _VEILED_SNOW: Final = 3.0
+#: The same where nothing but B10 tells it: grains of 50 um reflect about three times as much at
+#: 1.4 um as those of 1 mm.
+_VEIL: Final = 6.0
 #: The same where parallax sees it above the ground.
 _HAZY_SNOW: Final = 1.5
 
@@ -94,9 +97,10 @@ def _mark_veiled_snow(view: Overview, level: Floats, scl: Codes) -> None:
         return
     usual = float(np.median(level[snow]))
     smooth = ndimage.median_filter(level, 3, mode="nearest")
+    view.facts = view.facts._replace(veil_b10=single(min(CIRRUS_MOST, _VEIL * usual)))
     infrared = view.band("b11")
     over = smooth > _VEILED_SNOW * usual
-    view.set(steps.HIGH, snow & (view.band("b10") > _CIRRUS_LAND) & over)
+    view.set(steps.HIGH, (view.band("b10") > _CIRRUS_LAND) & over)
     view.doubtful = (smooth > _HAZY_SNOW * usual) & (
         infrared > np.float32(np.percentile(infrared[snow], 75.0))
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from s2cloud.algorithms.classification.mixtures import snow_mixture, white_water
+from s2cloud.algorithms.classification.mixtures import snow_mixture, thin_snow, white_water
 from s2cloud.algorithms.classification.rules import code_of, compiled, inlined, single
 from s2cloud.algorithms.classification.sequence import ratio
 from s2cloud.algorithms.classification.steps import (
@@ -212,11 +212,12 @@ def refine(
     if until > UNTIL_BRIGHT:
         code, cloud = bright_target(sight, place, lines, code, cloud, facts)
     if until > UNTIL_PARALLAX:
-        code, cloud, snow = parallax(sight, place, code, cloud, snow)
+        code, cloud, snow = parallax(sight, place, code, cloud, snow, facts)
     if until > UNTIL_SHADOW:
         code = cloud_shadow(sight, place, code, facts)
         code = mapped_water(place, code)
         code = terrain_shadow(place, code)
+        code, snow = thin_snow(sight, place, code, snow, facts)
         code = final(code, facts)
     return code, cloud, snow
 

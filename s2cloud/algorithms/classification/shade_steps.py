@@ -19,6 +19,7 @@ from s2cloud.algorithms.classification.surroundings import (
     ONE,
     OPEN,
     SNOW,
+    SNOWY,
     STEEP,
     THIN_CIRRUS,
     UNCLASSIFIED,
@@ -86,8 +87,15 @@ def topography(
 
 
 @inlined
-def dim_snow(sight: Sight, code: int, facts: Facts) -> bool:
-    """Whether snow is dim, and blue by the light of the sky, as in shadow."""
+def dim_snow(sight: Sight, place: Place, code: int, facts: Facts) -> bool:
+    """Whether snow is dim, and blue by the light of the sky, as in shadow.
+
+    In deep shadow it is as dark as water in the infrared, but brighter in blue than step 5.2 lets
+    water be.
+    """
+    if code == WATER:
+        around = (place.flags & SNOWY) != 0 and place.water != MAP_WATER
+        return bool(around and sight.b02 > _SNOW_SHADOW_BLUE)
     return bool(
         code == SNOW
         and sight.b03 < _DIMMED * facts.snow_green
@@ -125,7 +133,7 @@ def cloud_shadow(sight: Sight, place: Place, code: int, facts: Facts) -> int:
     shaded_water = place.water != MAP_WATER and (due or (dim and code == WATER))
     # On slopes that turn from the sun, dark ground and dim snow prove nothing.
     faces = not place.cos_incidence < _FACING * facts.cos_sza
-    dark = faces and (code == CAST_SHADOW or dim_snow(sight, code, facts))
+    dark = faces and (code == CAST_SHADOW or dim_snow(sight, place, code, facts))
     sure = deep or unlike or shaded_water or dark
     if not sure and (wet or place.spectral < facts.shadow_floor):
         return code

@@ -134,6 +134,8 @@ _BRIGHT_COAST: Final = single(0.30)
 _HAZY_INDEX: Final = single(0.40)  # (B03 - B11)/(B03 + B11) of water in haze is above
 _SUNLIT_SWIR: Final = single(0.0)  # B12 of what the sun reaches is above
 _SHADED_SWIR: Final = single(0.06)  # B11 of anything in shadow is below
+_BRIGHT_B10: Final = single(2.0)  # B10 of bright ground over the most that land shows is below
+_SNOW_SWIR: Final = single(0.95)  # B12/B11 of snow is above
 _ABOVE_GROUND: Final = single(1.5)  # B10 of snow and soil over the most that land shows is below
 
 
@@ -279,18 +281,27 @@ def bright_target(
 
 @inlined
 def parallax(
-    sight: Sight, place: Place, code: int, cloud: float, snow: float
+    sight: Sight, place: Place, code: int, cloud: float, snow: float, facts: Facts
 ) -> tuple[int, float, float]:
-    """What does not move between two bands is no cloud, and snow that moves is one.
+    """What does not move between two bands is no cloud, and snow that is above the ground is one.
 
     Sen2Cor asks for B10 below the cirrus limit of *land*; bright ground, which this is about,
-    exceeds it, so the limit here is that of step 7.
+    exceeds it, so the limit here is twice as high, and at most that of step 7.
+
+    Fine grains of snow are bright at 1.4 um, too, and B10 beside a cloud holds some of it. But
+    snow is as bright in B12 as in B11, while drops absorb far more at 2.2 um (see
+    `s2cloud.algorithms.classification.mixtures`). Crystals do not, so that a cloud of ice must be
+    as bright in B10 as step 7 asks for, or brighter than grains and terrain make snow.
     """
     if (place.flags & LOW) != 0 and code in (UNCLASSIFIED, MEDIUM, CLOUD):
-        if sight.b10 <= CIRRUS_BOTTOM:
+        limit = min(CIRRUS_BOTTOM, _BRIGHT_B10 * facts.cirrus_land)
+        if levelled_b10(sight, place, facts) <= limit:
             return (WATER if place.water == MAP_WATER else BARE), ZERO, snow
     elif (place.flags & HIGH) != 0 and code == SNOW:
-        return MEDIUM, _HALF, ZERO
+        if sight.b12 < _SNOW_SWIR * sight.b11 or sight.b10 > CIRRUS_BOTTOM:
+            return MEDIUM, _HALF, ZERO
+        if levelled_b10(sight, place, facts) > facts.veil_b10:
+            return THIN_CIRRUS, cloud, ZERO
     return code, cloud, snow
 
 

@@ -36,7 +36,7 @@ LARGE: Final = 2  # inside cloud that survives an opening
 BLOB: Final = 4  # inside a cloud so large that coast and town do not matter
 COAST: Final = 8  # near the edge of water
 LOW: Final = 16  # parallax says: on the ground
-HIGH: Final = 32  # parallax says: well above the ground
+HIGH: Final = 32  # well above the ground, by parallax or B10, if it looks like snow
 CIRRUS: Final = 64  # B10 of a neighbourhood is beyond what the ground of its class shows
 BUILT: Final = 128  # built-up or bare land cover, not beside cloud
 URBAN: Final = 256  # near built-up land cover
@@ -151,6 +151,8 @@ class Facts(NamedTuple):
         known. [1]
     snow_green, half_snow
         B03 of the scene's snow, and of pixels half covered by it. [1]
+    veil_b10
+        Levelled B10 above which snow is seen through cirrus. [1]
     ground_b10, ground_ratio
         B10 and B09/B8A below which a bright pixel is ground, NaN if not known; ``classic``. [1]
     """
@@ -176,6 +178,7 @@ class Facts(NamedTuple):
     cloud_b10: float
     snow_green: float
     half_snow: float
+    veil_b10: float
     ground_b10: float
     ground_ratio: float
 

@@ -88,7 +88,7 @@ def evolution_steps(t: Tracer, pixel: Traced) -> None:
     t.put(
         "10 snow and plants",
         f"snow around, B10 <= {2 * float(facts.cirrus_land):.4f}: cloud or undecided with B12/B03 "
-        f"< 0.25, or snow, with B8A/B04 > 1.1 and B03 < {float(facts.half_snow):.2f}: vegetation; "
+        f"< 0.25, or snow, with B8A/B04 > 1.05 and B03 < {float(facts.half_snow):.2f}: vegetation; "
         "cloud or undecided as bright as snow, NDSI > 0.4: snow",
         {
             "snow around": _flag(place, steps.SNOWY),
@@ -144,15 +144,17 @@ def evolution_steps(t: Tracer, pixel: Traced) -> None:
         code=code,
         cloud=cloud,
     )
-    code, cloud, snow = steps.parallax(sight, place, t.code, t.cloud, t.snow)
+    code, cloud, snow = steps.parallax(sight, place, t.code, t.cloud, t.snow, facts)
     t.put(
         "14 parallax",
-        "seen at less than 350 m and B10 <= 0.012: ground; snow above 700 m, or with thrice the "
-        "B10 of the scene's snow: cloud",
+        f"seen at less than 350 m and B10 <= {min(0.012, 2 * float(facts.cirrus_land)):.4f}: "
+        "ground; snow above 700 m, or with thrice the B10 of the scene's snow: cloud if B12/B11 < "
+        f"0.95 or B10 > 0.012, cirrus if B10 > {float(facts.veil_b10):.4f}",
         {
             "low": _flag(place, steps.LOW),
             "high": _flag(place, steps.HIGH),
             "B10": sight.b10,
+            "B12/B11": ratio(sight.b12, sight.b11),
         },
         code=code,
         cloud=cloud,
@@ -170,6 +172,14 @@ def evolution_steps(t: Tracer, pixel: Traced) -> None:
         "cloud shadow where terrain shades: terrain shadow; lit dark ground: bare",
         {"cast": _flag(place, steps.CAST)},
         code=steps.terrain_shadow(place, t.code),
+    )
+    code, snow = mixtures.thin_snow(sight, place, t.code, t.snow, facts)
+    t.put(
+        "17 thin snow",
+        f"snow with B03 < {float(facts.half_snow):.2f} on level ground, and B11 > 0.06: bare",
+        {"snow around": _flag(place, steps.SNOWY), "B03": sight.b03, "B11": sight.b11},
+        code=code,
+        snow=snow,
     )
     t.put("end", "undecided: bare", {}, code=steps.final(t.code, facts))
 
