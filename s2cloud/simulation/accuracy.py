@@ -4,6 +4,10 @@ References
 ----------
 Congalton, R. G. (1991): A review of assessing the accuracy of classifications of remotely sensed
 data, doi:10.1016/0034-4257(91)90048-B.
+Gu, J. and Congalton, R. G. (2021): Analysis of the impact of positional accuracy when using a block
+of pixels for thematic accuracy assessment, doi:10.3390/geographies1020009.
+Zekoll, V. et al. (2021): Comparison of masking algorithms for Sentinel-2 imagery,
+doi:10.3390/rs13010137.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy import ndimage
 
 from s2cloud.model.schema import CLOUD_CLASSES, SCL, SCL_PATH, reflectance_path
 from s2cloud.simulation.raster import block_mean, overlap
@@ -89,7 +94,7 @@ class Confusion:
     bright_as_cloud: float
 
 
-def confusion(l2a: xr.DataTree, truth: xr.DataTree) -> Confusion:
+def confusion(l2a: xr.DataTree, truth: xr.DataTree, *, inside: bool = False) -> Confusion:
     """Compare the classes of a Level-2A tree with the truth of a simulated product.
 
     Parameters
@@ -98,6 +103,9 @@ def confusion(l2a: xr.DataTree, truth: xr.DataTree) -> Confusion:
         Result; it may cover a part of the tile.
     truth
         The store written by `s2cloud.simulation.simulate_l1c`, opened with xarray.
+    inside
+        Count only pixels whose eight neighbours are of the same true group, and accept water in
+        the shadow of a cloud under either name.
 
     Returns
     -------
@@ -109,6 +117,14 @@ def confusion(l2a: xr.DataTree, truth: xr.DataTree) -> Confusion:
     ------
     InputError
         If the two do not overlap.
+
+    Notes
+    -----
+    `inside` is how masks are scored where the truth is drawn by people: in polygons inside of
+    classes (Zekoll et al. 2021) or blocks of pixels of one class (Gu and Congalton 2021), because
+    on the line between two classes a shift of half a pixel decides. Water in shadow is both; the
+    references of the Cloud Mask Intercomparison Exercise hold shadow and surface as two attributes
+    of a pixel (PixBox, https://zenodo.org/record/5040271).
     """
     found = l2a[f"{SCL_PATH}/r20m"].to_dataset()["scl"]
     reference = truth[f"{SCL_PATH}/r20m"].to_dataset()["scl"]
@@ -123,6 +139,12 @@ def confusion(l2a: xr.DataTree, truth: xr.DataTree) -> Confusion:
     lookup = np.full(256, len(GROUPS), dtype=np.int64)
     for index, classes in enumerate(GROUPS.values()):
         lookup[list(classes)] = index
+    if inside:
+        groups = lookup[true]
+        used &= ndimage.maximum_filter(groups, 3) == ndimage.minimum_filter(groups, 3)
+        if "water" in masks:
+            both = (true == SCL.CLOUD_SHADOW) & (np.asarray(masks["water"].values)[window] > 0)
+            seen = np.where(both & (seen == SCL.WATER), np.uint8(SCL.CLOUD_SHADOW), seen)
     count = len(GROUPS) + 1
     pairs = lookup[true[used]] * count + lookup[seen[used]]
     counts = np.bincount(pairs, minlength=count**2).reshape(count, count)

@@ -76,6 +76,37 @@ def test_accuracies_by_hand():
     assert "33.3 % of 3 pixels" in text
 
 
+def test_inside_leaves_out_the_lines_between_classes_and_takes_water_in_shadow_for_both():
+    true = np.full((8, 8), 4)
+    true[:, 4:] = 3
+    seen = true.copy()
+    seen[:, 3] = 3  # the line
+    seen[4, 6] = 6
+    seen[5, 6] = 6
+    water = np.zeros_like(true)
+    water[4, 6] = 1
+    y, x = 1000.0 - 20 * np.arange(8), 20.0 * np.arange(8)
+    fine = {"y": 1005.0 - 10 * np.arange(16), "x": 10.0 * np.arange(16) - 5}
+
+    def on(**fields):
+        return xr.Dataset({k: (("y", "x"), v) for k, v in fields.items()}, {"y": y, "x": x})
+
+    truth = xr.DataTree.from_dict(
+        {
+            f"{SCL_PATH}/r20m": on(scl=true),
+            MASK_PATH: on(clear=true == 4, water=water),
+            reflectance_path(10): xr.Dataset({"b04": (("y", "x"), np.zeros((16, 16)))}, fine),
+        }
+    )
+    l2a = xr.DataTree.from_dict({f"{SCL_PATH}/r20m": on(scl=seen)})
+    everywhere = {g.name: g for g in confusion(l2a, truth).groups}
+    inside = {g.name: g for g in confusion(l2a, truth, inside=True).groups}
+    assert everywhere["vegetation"].producers == pytest.approx(24 / 32)
+    assert everywhere["cloud shadow"].producers == pytest.approx(30 / 32)
+    assert (inside["vegetation"].true, inside["vegetation"].producers) == (24, 1.0)
+    assert (inside["cloud shadow"].true, inside["cloud shadow"].seen) == (24, 23)
+
+
 def test_the_truth_is_perfect_and_absent_groups_have_no_accuracy():
     found = confusion(*trees(TRUE))
     assert found.overall == 1
