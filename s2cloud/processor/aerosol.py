@@ -20,6 +20,7 @@ from s2cloud.processor.mixture import (
     with_share,
 )
 from s2cloud.processor.optics import SceneInput, thinning
+from s2cloud.processor.vegetation import vegetation_evidence
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -222,10 +223,7 @@ class _Evidence:
         land = self.land.under(model)
         told = []
         if self.kind == "vegetation":
-            told = [
-                land.evidence(aerosol.GREEN, land.green),
-                land.evidence(aerosol.DARK, land.dark),
-            ]
+            told = vegetation_evidence(land, self.prior.mean)
         elif self.kind == "water" and self.water is not None:
             told = [self.water.under(model).evidence(water_relation(self.given), None)]
         step = land.cell_px * self.given.grid.pixel_size

@@ -27,14 +27,12 @@ AEROSOL_CELLS: Final = 5
 AOT_NODES: Final = np.array(
     [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0], np.float32
 )
-#: Distance within which cloud spoils a dark pixel (ATBD: box mean of the 0/255 mask above 5). [m]
-CLOUD_REACH_M: Final = 1000.0
-#: Overview pixels around snow that may hold some.
-SNOW_REACH: Final = 3
+#: Box within which cloud or snow spoils a dark pixel (ATBD: mean of the 0/255 mask above 5). [m]
+REACH_M: Final = 1000.0
 #: Share of the clear land that must lie beyond that distance; otherwise it is not kept.
 LEAST_APART: Final = 0.1
 #: Clear pixels looked at; more of them would tell nothing new.
-SAMPLE: Final = 400_000
+SAMPLE: Final = 200_000
 
 
 def clear_masks(
@@ -50,9 +48,12 @@ def clear_masks(
 
 def beside_clouds(scl: npt.NDArray[np.uint8], pixel_size: float) -> npt.NDArray[np.bool_]:
     """Pixels that clouds or their shadows spoil."""
-    hidden = np.isin(scl, [*CLOUD_CLASSES, SCL.CLOUD_SHADOW])
-    side = 2 * round(CLOUD_REACH_M / pixel_size / 2) + 1
-    near = ndimage.uniform_filter(hidden.astype(np.float32), side, mode="nearest")
+    return _near(np.isin(scl, [*CLOUD_CLASSES, SCL.CLOUD_SHADOW]), pixel_size)
+
+
+def _near(spoilt: npt.NDArray[np.bool_], pixel_size: float) -> npt.NDArray[np.bool_]:
+    side = 2 * round(REACH_M / pixel_size / 2) + 1
+    near = ndimage.uniform_filter(spoilt.astype(np.float32), side, mode="nearest")
     return np.asarray(near > 5 / 255)
 
 
@@ -66,7 +67,6 @@ class Pixels:
     rows: npt.NDArray[np.intp]
     cols: npt.NDArray[np.intp]
     green: npt.NDArray[np.bool_]
-    dark: npt.NDArray[np.bool_]
     first: tuple[Floats, ...]
     optics: CellOptics
     tcwv: Floats
@@ -89,15 +89,15 @@ class Pixels:
     ) -> Pixels:
         """Every n-th pixel of the clear land far from clouds; near them if there is too little."""
         usable = land & np.isfinite(toa).all(axis=0)
-        # Snow between plants is white in the visible and dark beyond: haze to every relation.
-        usable &= ~ndimage.binary_dilation(scl == SCL.SNOW_ICE, iterations=SNOW_REACH)
+        # Snow between plants is white in the visible and dark beyond: haze to every relation. Where
+        # some lies, more lies unseen around.
+        usable &= ~_near(scl == SCL.SNOW_ICE, given.grid.pixel_size)
         apart = usable & ~beside_clouds(scl, given.grid.pixel_size)
         if apart.sum() >= LEAST_APART * usable.sum():
             usable = apart
         sample = cls.of(given, toa, scl, usable, pressure, tcwv, guess, size)
         first = tuple(sample.surface(band, guess) for band in aerosol.SELECTION_BANDS)
-        green, dark = aerosol.vegetation(*first)
-        return replace(sample, green=green, dark=dark, first=first)
+        return replace(sample, green=aerosol.vegetation(*first), first=first)
 
     @classmethod
     def of(
@@ -122,7 +122,7 @@ class Pixels:
         clear, _ = clear_masks(scl)
         none = np.zeros(places.size, dtype=bool)
         thin, _ = cell_means(thinning(given), whole, AEROSOL_CELLS)
-        return cls(given, toa, clear, rows, cols, none, none, (), optics, coarse_tcwv, thin, guess)
+        return cls(given, toa, clear, rows, cols, none, (), optics, coarse_tcwv, thin, guess)
 
     def under(self, model: str) -> Pixels:
         """The same pixels below another aerosol."""
@@ -138,15 +138,16 @@ class Pixels:
             rows=self.rows[part],
             cols=self.cols[part],
             green=self.green[part],
-            dark=self.dark[part],
             first=tuple(boa[part] for boa in self.first),
         )
 
-    def surface(self, band: str, aot550: float) -> Floats:
+    def surface(
+        self, band: str, aot550: float, chosen: npt.NDArray[np.bool_] | slice = slice(None)
+    ) -> Floats:
         """Surface reflectance of the pixels for a thickness above the mean height."""
-        place = self.rows // self.cell_px, self.cols // self.cell_px
+        place = self.rows[chosen] // self.cell_px, self.cols[chosen] // self.cell_px
         at = np.stack([term[place] for term in self.terms(band, aot550)])
-        return aerosol.surface_at(self.seen(band), self.around(band), at)
+        return aerosol.surface_at(self.seen(band)[chosen], self.around(band)[chosen], at)
 
     @property
     def cell_px(self) -> int:

@@ -7,8 +7,8 @@ import pytest
 
 from s2cloud.algorithms.aerosol import (
     BINS,
-    DARK,
-    GREEN,
+    CANOPIES,
+    SPECTRUM,
     AerosolRetrieval,
     Correction,
     Prior,
@@ -138,7 +138,7 @@ def test_the_prior_weighs_more_the_fewer_pixels_there_are(share, heavier):
     truth = np.full((20, 20), 0.3, np.float32)
     where = np.random.default_rng(0).random(truth.shape) < share
     prior = Prior(0.1, 0.1)
-    told = scattered(truth, where, 5, scatter=0.1, kinds=max(300 * share, 1), relation=GREEN)
+    told = scattered(truth, where, 5, scatter=0.1, kinds=max(300 * share, 1), relation=TOY)
     found = estimate([told], 3.0, prior)
     assert (found.prior_weight < 0.5) == (heavier == "pixels")
     assert (found.sigma <= prior.sigma + 1e-6).all()
@@ -147,7 +147,7 @@ def test_the_prior_weighs_more_the_fewer_pixels_there_are(share, heavier):
 
 
 def test_the_posterior_is_the_mean_weighted_by_precision():
-    vague = replace(GREEN, sigma=0.04)
+    vague = replace(TOY, sigma=0.04)
     truth = np.full((30, 30), 0.3, np.float32)
     told = scattered(truth, truth > 0, 200, scatter=0.01, kinds=1e6, relation=vague)
     found = estimate([told], 3.0, Prior(0.1, vague.sigma))
@@ -180,18 +180,54 @@ def test_nothing_is_negative():
     assert (found.aot550 >= 0.0).all()
 
 
-def test_vegetation_is_leafy_and_green_and_the_dense_of_it_dark():
+def test_vegetation_is_leafy_and_green():
     b05 = np.array([0.10, 0.10, 0.30, 0.10, 0.08, 0.09], np.float32)
     b8a = np.array([0.35, 0.35, 0.35, 0.10, 0.30, 0.50], np.float32)
     b12 = np.array([0.10, 0.20, 0.10, 0.02, 0.04, 0.04], np.float32)
-    green, dark = vegetation(b05, b8a, b12)
-    assert green.tolist() == [True, False, False, False, True, True]
-    assert dark.tolist() == [False, False, False, False, True, False]
+    assert vegetation(b05, b8a, b12).tolist() == [True, False, False, False, True, True]
 
 
-def test_relations_name_a_weight_for_each_band():
-    for relation in (GREEN, DARK):
-        assert len(relation.bands) == len(relation.weights)
+#: Change of surface reflectance per optical thickness assumed: falling in the visible.
+SLOPES = np.array([-0.15, -0.13, -0.10, -0.07, -0.05, 0.02, 0.04, 0.04, 0.01, 0.0])
+
+
+@pytest.mark.parametrize("canopy", CANOPIES)
+def test_a_canopy_tells_the_aerosol_and_how_well(canopy):
+    relation = canopy.relation(SLOPES)
+    rng = np.random.default_rng(0)
+    spectra = rng.multivariate_normal(canopy.mean, canopy.covariance, 20_000)
+    assert relation.bands == SPECTRUM
+    # The haze that was assumed is 0.1 too thin, so that 0.1 of it is left.
+    seen = relation.intercept + (spectra - 0.1 * SLOPES) @ np.array(relation.weights)
+    told = -seen / (SLOPES @ np.array(relation.weights))
+    assert told.mean() == pytest.approx(0.1, abs=0.01)
+    assert told.std() == pytest.approx(relation.scatter, rel=0.03)
+    # No other combination does better: that of red and 2.2 um alone is one.
+    ratio = np.array([0, 0, 0, 1.0, 0, 0, 0, 0, 0, -0.5])
+    assert (spectra @ ratio).std() / abs(SLOPES @ ratio) > 1.5 * relation.scatter
+
+
+def test_canopies_keep_plants_in_haze_and_leave_out_snow_between_them():
+    canopy = CANOPIES[2]
+    rng = np.random.default_rng(0)
+    plants = rng.multivariate_normal(canopy.mean, canopy.covariance, 5_000).T
+    hazy = plants - 0.3 * SLOPES[:, np.newaxis]
+    snow = np.array([0.8, 0.8, 0.8, 0.8, 0.78, 0.76, 0.75, 0.7, 0.1, 0.08])
+    kept, left, white = (
+        canopy.plausible(boa.astype(np.float32), SLOPES).mean()
+        for boa in (plants, hazy, 0.9 * plants + 0.1 * snow[:, np.newaxis])
+    )
+    assert kept == pytest.approx(0.98, abs=0.01)
+    assert left == pytest.approx(kept)
+    assert white < 0.05
+
+
+def test_a_canopy_is_a_possible_covariance():
+    for canopy in CANOPIES:
+        assert np.linalg.eigvalsh(canopy.covariance).min() > 1e-6
+        np.testing.assert_allclose(canopy.covariance, canopy.covariance.T)
+    at = np.array([0.5, 0.6, 0.65, 0.9, 0.3])
+    assert sum(canopy.holds(at).astype(int) for canopy in CANOPIES).tolist() == [1, 1, 1, 1, 0]
 
 
 def test_the_bound_is_where_the_darkest_pixels_turn_negative():

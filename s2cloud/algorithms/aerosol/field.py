@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import ndimage
 
-from s2cloud.algorithms.aerosol.pixels import BINS
+from s2cloud.algorithms.aerosol.pixels import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,8 +143,8 @@ def _place(retrieval: AerosolRetrieval, sigma_cells: float) -> _Place:
     # Some of the whole scene everywhere, so that no place is without a distribution.
     total = retrieval.counts.sum(axis=(1, 2))
     local += FAR_AWAY * (total / total.sum())[:, None, None]
-    value = _quantile(local, relation.quantile)
-    scatter = 0.5 * (_quantile(local, 0.84) - _quantile(local, 0.16))
+    value = quantile(local, relation.quantile)
+    scatter = 0.5 * (quantile(local, 0.84) - quantile(local, 0.16))
     # Cells that a Gaussian neighbourhood holds, no more than there are.
     reach = min(4.0 * np.pi * sigma_cells**2, float(pixels.size))
     # Independent samples: landscapes, or as many as there are kinds of surface among the pixels.
@@ -162,15 +162,3 @@ def _place(retrieval: AerosolRetrieval, sigma_cells: float) -> _Place:
         + among**2 / max(independent, min(retrieval.kinds, pixels.sum() / MINIMUM_PIXELS), 1e-3)
     )
     return _Place(value, variance, mean, mean_variance)
-
-
-def _quantile(counts: npt.NDArray[Any], quantile: float) -> npt.NDArray[np.float64]:
-    """Optical thickness below which a share of the counts lies."""
-    below = np.cumsum(counts, axis=0, dtype=np.float64)
-    target = quantile * below[-1]
-    place = np.minimum((below < target).sum(axis=0), len(counts) - 1)
-    before = np.take_along_axis(below, np.maximum(place - 1, 0)[None], axis=0)[0]
-    before = np.where(place > 0, before, 0.0)
-    within = np.take_along_axis(counts, place[None], axis=0)[0]
-    share = (target - before) / np.maximum(within, 1e-12)
-    return np.asarray(BINS[place] + share * np.diff(BINS)[place])

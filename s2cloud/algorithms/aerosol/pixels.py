@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["BINS", "AerosolRetrieval", "Correction", "darkest", "retrieve", "surface_at"]
+__all__ = [
+    "BINS",
+    "AerosolRetrieval",
+    "Correction",
+    "darkest",
+    "quantile",
+    "retrieve",
+    "surface_at",
+]
 
 #: Borders of the bins in which the values of the pixels are counted. Single pixels may turn out
 #: negative, which keeps their median unbiased in clean air.
@@ -64,6 +72,12 @@ class AerosolRetrieval:
     kinds: float
     relation: Relation
 
+    @property
+    def middle(self) -> float:
+        """Optical thickness below which half of the pixels lie."""
+        total = self.counts.sum(axis=(1, 2))
+        return float(quantile(total[:, np.newaxis, np.newaxis], 0.5)[0, 0])
+
 
 def retrieve(
     relation: Relation,
@@ -108,6 +122,18 @@ def retrieve(
     counts = np.zeros((BINS.size - 1, *corrections[0].path.shape[1:]), np.float32)
     np.add.at(counts, (box, rows[told], cols[told]), 1.0)
     return AerosolRetrieval(counts, kinds if told.any() else 0.0, relation)
+
+
+def quantile(counts: npt.NDArray[Any], share: float) -> npt.NDArray[np.float64]:
+    """Optical thickness below which a share of the counts lies, shape (cell_y, cell_x)."""
+    below = np.cumsum(counts, axis=0, dtype=np.float64)
+    target = share * below[-1]
+    place = np.minimum((below < target).sum(axis=0), len(counts) - 1)
+    before = np.take_along_axis(below, np.maximum(place - 1, 0)[None], axis=0)[0]
+    before = np.where(place > 0, before, 0.0)
+    within = np.take_along_axis(counts, place[None], axis=0)[0]
+    part = (target - before) / np.maximum(within, 1e-12)
+    return np.asarray(BINS[place] + part * np.diff(BINS)[place])
 
 
 def darkest(toa: Floats, around: Floats, nodes: Floats, terms: Floats, share: float) -> float:

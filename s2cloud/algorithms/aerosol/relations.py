@@ -1,4 +1,4 @@
-"""What the surface reflectances of vegetation have in common, and which pixels obey it."""
+"""Relations between surface reflectances, and which pixels may obey one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["DARK", "GREEN", "SELECTION_BANDS", "WATER", "Relation", "kinds", "vegetation"]
+__all__ = ["SELECTION_BANDS", "WATER", "Relation", "kinds", "vegetation"]
 
 #: Surfaces whose reflectances differ by less are of one kind.
 KIND: Final = 0.03
@@ -52,20 +52,6 @@ class Relation:
     sigma: float
 
 
-# Numbers of both: ``python benchmarks/dark_vegetation.py``.
-#: Green vegetation of any brightness. A little less than half of the pixels lie below the truth,
-#: because thin cloud and stray light of bright surroundings that went unseen only ever add.
-GREEN: Final = Relation(
-    ("b01", "b02", "b04", "b05", "b06", "b07", "b8a", "b11", "b12"),
-    (1.0, 1.0, 1.0, -0.802, -0.126, -0.629, 0.753, 0.594, -1.447),
-    -0.039,
-    0.45,
-    0.10,
-    0.02,
-)
-#: Dark dense vegetation, ``red = 0.5 * swir``. What is not quite dense is too red and looks hazy,
-#: seldom the reverse; hence the low quantile.
-DARK: Final = Relation(("b04", "b12"), (1.0, -0.5), 0.0, 0.35, 0.15, 0.04)
 #: Water without glint: what B8A shows beyond B11 and B12 is suspended matter. Most of it is clear,
 #: and shores only add, hence the low quantile. Fine particles hardly scatter so far out, so that
 #: the sum says little of them.
@@ -73,34 +59,26 @@ WATER: Final = Relation(("b8a", "b11", "b12"), (1.0, 1.0, 1.0), -0.018, 0.3, 0.1
 #: Limits of `vegetation` on normalised differences of B8A with B12 and B05 and on the surface
 #: reflectance of B8A and B12.
 GREEN_INDEX_B12, GREEN_INDEX_B05, GREEN_B8A, GREEN_B12 = 0.45, 0.30, 0.15, 0.01
-DARK_INDEX_B12, DARK_B8A, DARK_B12 = 0.60, 0.38, 0.05
 #: Snow among the plants brightens B05 and darkens B12. One in a hundred plants is below.
 SNOWLESS_B12 = 0.4
 
 
-def vegetation(b05: Floats, b8a: Floats, b12: Floats) -> tuple[Mask, Mask]:
-    """Pixels of green and of dark dense vegetation.
+def vegetation(b05: Floats, b8a: Floats, b12: Floats) -> Mask:
+    """Pixels of green vegetation.
 
     Parameters
     ----------
     b05, b8a, b12
         Surface reflectance, a first guess will do: aerosols hardly touch these bands. Any shape.
-
-    Returns
-    -------
-    tuple
-        Pixels that obey `GREEN`, and those of them that obey `DARK`.
     """
     with np.errstate(invalid="ignore"):
-        green = (
+        return np.asarray(
             (b8a > GREEN_B8A)
             & (b12 > GREEN_B12)
             & ((b8a - b12) > GREEN_INDEX_B12 * (b8a + b12))
             & ((b8a - b05) > GREEN_INDEX_B05 * (b8a + b05))
             & (b12 > SNOWLESS_B12 * b05)
         )
-        dense = (b8a - b12) > DARK_INDEX_B12 * (b8a + b12)
-        return green, green & dense & (b8a < DARK_B8A) & (b12 < DARK_B12)
 
 
 def kinds(*bands: Floats) -> float:
