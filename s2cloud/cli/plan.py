@@ -51,7 +51,7 @@ def plan(**given: Any) -> int:
     """
     from s2cloud.scheduling.plan import Prices  # noqa: PLC0415  # keep --help fast
     from s2cloud.scheduling.plan import plan as plan_jobs  # noqa: PLC0415
-    from s2cloud.scheduling.simulator.engine import Pool  # noqa: PLC0415
+    from s2cloud.scheduling.simulator import Pool  # noqa: PLC0415
 
     options = parse_storage_options(given["storage_option"], given["storage_options"])
     model, measured = _model(given, options)

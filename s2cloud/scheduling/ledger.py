@@ -10,7 +10,7 @@ import contextlib
 import contextvars
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
@@ -19,6 +19,9 @@ from dask.utils import key_split
 from distributed.diagnostics.plugin import SchedulerPlugin
 from typing_extensions import override
 
+from s2cloud.scheduling.books import Books, ClusterFacts, ProductFacts, WorkerFacts
+from s2cloud.scheduling.lanes import Lanes
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRODUCT",
-    "Books",
     "ClusterFacts",
     "Ledger",
     "ProductFacts",
@@ -40,130 +42,12 @@ __all__ = [
 #: Annotation that names the product of a task.
 PRODUCT: Final = "s2cloud_product"
 _NAME: Final = "s2cloud-ledger"
-#: Books that nobody closed, since their client was killed, are dropped after so long. [s]
-_STALE_S: Final = 86400.0
 #: Longest time that running tasks of a failed product are waited for. [s]
 _SETTLE_S: Final = 60.0
 #: Longest wait for an answer of the scheduler. [s]
 _ANSWER_S: Final = 30.0
 
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("s2cloud_product", default="")
-
-
-@dataclass(slots=True)
-class ProductFacts:
-    """What is known of the tasks of one product.
-
-    Attributes
-    ----------
-    done, total
-        Numbers of tasks.
-    seconds
-        Time that tasks ran, by stage. [s]
-    retried
-        Tasks that were repeated because their worker was lost.
-    first, last
-        When the first task began and the last one ended, clock of the workers; 0 before. [s]
-    touched
-        When something was counted last, clock of the scheduler. [s]
-    """
-
-    done: int = 0
-    total: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    retried: int = 0
-    first: float = 0.0
-    last: float = 0.0
-    touched: float = 0.0
-
-    @property
-    def task_s(self) -> float:
-        """Time that all tasks ran. [s]."""
-        return sum(self.seconds.values())
-
-    def add(self, stage: str, began: float, ended: float) -> None:
-        """Count one task."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + ended - began
-        self.first = min(self.first or began, began)
-        self.last = max(self.last, ended)
-        self.touched = time.time()
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFacts:
-    """A worker as the scheduler knows it.
-
-    Attributes
-    ----------
-    name
-        Address.
-    threads, memory_limit
-        Its size. [1], [byte]
-    memory
-        What its process uses. [byte]
-    accepting
-        Whether it takes new tasks: neither paused nor on its way out.
-    """
-
-    name: str
-    threads: int
-    memory_limit: int
-    memory: int = 0
-    accepting: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterFacts:
-    """Books and workers at one moment.
-
-    Attributes
-    ----------
-    workers
-        All of them.
-    products
-        Facts of each try of a product that was not forgotten, by its mark.
-    stages
-        Time that tasks ran since the cluster began, by stage, forgotten products included. [s]
-    """
-
-    workers: tuple[WorkerFacts, ...]
-    products: Mapping[str, ProductFacts]
-    stages: Mapping[str, float] = field(default_factory=dict)
-
-
-class Books:
-    """Facts of products from their first task until they are forgotten.
-
-    Size is bounded by what is under way, not by what was ever made: a cluster may live for months.
-    """
-
-    def __init__(self) -> None:
-        self.products: dict[str, ProductFacts] = {}
-        self._past: dict[str, float] = {}
-
-    def opened(self, product: str) -> ProductFacts:
-        """Facts of a product that is about to have tasks."""
-        if product not in self.products:
-            now = time.time()
-            stale = [key for key, each in self.products.items() if now - each.touched > _STALE_S]
-            self.forget(stale)
-            self.products[product] = ProductFacts(touched=now)
-        return self.products[product]
-
-    def forget(self, products: Collection[str]) -> None:
-        """Close the books of products; what comes late for them is not counted."""
-        for product in products:
-            facts = self.products.pop(product, None)
-            for stage, seconds in facts.seconds.items() if facts is not None else ():
-                self._past[stage] = self._past.get(stage, 0.0) + seconds
-
-    def stages(self) -> dict[str, float]:
-        """Time that tasks ran, by stage, of all products ever. [s]."""
-        found = dict(self._past)
-        for facts in self.products.values():
-            for stage, seconds in facts.seconds.items():
-                found[stage] = found.get(stage, 0.0) + seconds
-        return found
 
 
 @contextlib.contextmanager
@@ -198,10 +82,16 @@ class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no t
 
     def __init__(self) -> None:
         self.books = Books()
+        self._lanes = Lanes()
+        self._ready: dict[Any, float] = {}
 
     @override
     async def start(self, scheduler: Any) -> None:
         self.scheduler = scheduler
+
+    @override
+    def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
+        self._lanes.remove(worker)
 
     @override
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
@@ -211,7 +101,10 @@ class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no t
             return
         if start == "released" and finish == "waiting":
             self.books.opened(product).total += 1
+            self._ready[key] = time.time()
             return
+        if finish in {"released", "forgotten"}:
+            self._ready.pop(key, None)
         facts = self.books.products.get(product)
         if facts is None:
             return
@@ -223,6 +116,20 @@ class Ledger(SchedulerPlugin):  # type: ignore[misc]  # distributed carries no t
             for span in kwargs.get("startstops") or ():
                 if span["action"] == "compute":
                     facts.add(key_split(key), span["start"], span["stop"])
+                    self._on_lane(facts, task, str(kwargs.get("worker")), span)
+
+    def _on_lane(
+        self, facts: ProductFacts, task: Any, address: str, span: Mapping[str, Any]
+    ) -> None:
+        """Count how long the thread of a task waited for it; the task is an input from now on."""
+        worker = self.scheduler.workers.get(address)
+        inputs = [self._ready.get(each.key, 0.0) for each in task.dependencies]
+        ready = max(inputs, default=self._ready.get(task.key, span["start"]))
+        if worker is not None:
+            facts.dispatch_s += self._lanes.idle_before(
+                address, worker.nthreads, span["start"], span["stop"], ready
+            )
+        self._ready[task.key] = span["stop"]
 
 
 def facts_of(client: Client, forget: Collection[str] = ()) -> ClusterFacts:

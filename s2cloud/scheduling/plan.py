@@ -13,7 +13,7 @@ from s2cloud.model.errors import InputError
 from s2cloud.scheduling.admission import Limits, fits_at_all
 from s2cloud.scheduling.costs import CostModel
 from s2cloud.scheduling.projection import Projection, project
-from s2cloud.scheduling.simulator.engine import Pool, Weather, simulate
+from s2cloud.scheduling.simulator import Pool, Weather, simulate
 from s2cloud.scheduling.strategies import WorkerState, strategy
 from s2cloud.scheduling.strategies.model import Request
 

@@ -146,7 +146,7 @@ class Roster:
         """Count a try; what the one before took is not this one's."""
         entry.tries += 1
         self.retries += entry.tries > 1
-        entry.task_s, entry.serial_s, entry.stages = 0.0, 0.0, {}
+        entry.task_s, entry.serial_s, entry.dispatch_s, entry.stages = 0.0, 0.0, 0.0, {}
         entry.peak_bytes, entry.shared = 0, False
 
     def took(self, entry: Entry, facts: ProductFacts) -> None:
@@ -155,6 +155,7 @@ class Roster:
             self.stages[stage] += seconds - entry.stages.get(stage, 0.0)
         self.served[entry.owner] += facts.task_s - entry.task_s
         entry.task_s, entry.stages = facts.task_s, dict(facts.seconds)
+        entry.dispatch_s = facts.dispatch_s
         self.changed.add(entry.key)
 
     def wrote(self, entry: Entry, serial_s: float, bytes_written: int) -> None:

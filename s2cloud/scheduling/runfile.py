@@ -65,6 +65,8 @@ class Entry:
         Address of the product made.
     task_s, serial_s, bytes_written
         What it took, as in `Cost`.
+    dispatch_s
+        As in `ProductFacts`.
     peak_bytes, shared
         Most memory that its workers used, 0 if shared: another product was at home on one of them.
     workers
@@ -95,6 +97,7 @@ class Entry:
     destination: str = ""
     task_s: float = 0.0
     serial_s: float = 0.0
+    dispatch_s: float = 0.0
     bytes_written: int = 0
     peak_bytes: int = 0
     workers: tuple[str, ...] = ()
@@ -148,6 +151,7 @@ class Entry:
             "peak_bytes": self.peak_bytes,
             "task_s": round(self.task_s, 4),
             "serial_s": round(self.serial_s, 4),
+            "dispatch_s": round(self.dispatch_s, 4),
             "bytes_written": self.bytes_written,
             "stages": {name: round(seconds, 4) for name, seconds in self.stages.items()},
             "priority": self.priority,

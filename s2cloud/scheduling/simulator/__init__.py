@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from s2cloud.scheduling.simulator.engine import Outcome, Pool, Weather, simulate
+from s2cloud.scheduling.simulator.engine import simulate
 from s2cloud.scheduling.simulator.metrics import Metrics, metrics_of, table
 from s2cloud.scheduling.simulator.trace import constellation_day, read_trace, replay_of
+from s2cloud.scheduling.simulator.world import Outcome, Pool, Weather
 
 __all__ = [
     "Metrics",

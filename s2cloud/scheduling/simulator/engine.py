@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +16,17 @@ import simpy
 
 from s2cloud.model.errors import CapacityError, UsageError
 from s2cloud.scheduling.admission import Admission, Limits, admit, fits_at_all
+from s2cloud.scheduling.simulator.world import (
+    BLOCKS,
+    HEAD,
+    OVER,
+    Outcome,
+    Pool,
+    Product,
+    Task,
+    Weather,
+    Worker,
+)
 from s2cloud.scheduling.strategies.model import (
     ClusterState,
     Request,
@@ -28,107 +38,10 @@ from s2cloud.scheduling.strategies.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Outcome", "Pool", "Weather", "simulate"]
+__all__ = ["simulate"]
 
 #: Part of the serial time before the blocks, opening and the scene stage; the rest commits.
 HEAD_PART: Final = 0.7
-_HEAD, _BLOCKS, _TAIL, _OVER = range(4)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """Workers of one kind.
-
-    Attributes
-    ----------
-    workers, threads
-        Number, and threads of each.
-    memory_bytes
-        Of each. [byte]
-    from_s, until_s
-        When they join, and when they leave after ending what they run. [s]
-    spot
-        Whether they may be taken away.
-    """
-
-    workers: int = 1
-    threads: int = 1
-    memory_bytes: int = 16 * 2**30
-    from_s: float = 0.0
-    until_s: float = math.inf
-    spot: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weather:
-    """What goes wrong, and what else the world does.
-
-    Attributes
-    ----------
-    spot_loss_per_h
-        Chance of a spot worker to be taken away, per hour. Another comes after `spot_back_s`.
-    notice_s
-        Notice that it gets: it takes no new tasks, and those that end in time are kept. [s]
-    spot_back_s
-        Until a lost worker is replaced. [s]
-    failure
-        Chance of a try of a product to fail at its end.
-    tries
-        Tries of a product.
-    spread
-        Of the logarithm of the time of a task around its mean.
-    aux_s
-        Time to fetch the auxiliary data of a tile to a worker that has none of it. [s]
-    decide_s
-        Least time between two decisions. [s]
-    """
-
-    spot_loss_per_h: float = 0.0
-    notice_s: float = 120.0
-    spot_back_s: float = 600.0
-    failure: float = 0.0
-    tries: int = 3
-    spread: float = 0.15
-    aux_s: float = 0.0
-    decide_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What happened.
-
-    Attributes
-    ----------
-    requests
-        The trace.
-    strategy
-        Name.
-    finished
-        Time at which each product was complete, by key. [s]
-    failed
-        Keys of products that ended without being made.
-    placements
-        Time, key and homes of every start.
-    busy_s, lost_s
-        Time of tasks, and the part of it that was lost with workers. [s]
-    paid_s
-        Time of threads that were there, by kind: ``steady`` and ``spot``. [s]
-    overcommitted
-        Moments at which a worker was projected beyond its memory; there are none.
-    samples
-        Time, products waiting, products running, busy threads, threads.
-    """
-
-    requests: Sequence[Request]
-    strategy: str
-    finished: dict[str, float] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
-    placements: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
-    busy_s: float = 0.0
-    lost_s: float = 0.0
-    paid_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    overcommitted: int = 0
-    samples: list[tuple[float, int, int, int, int]] = field(default_factory=list)
 
 
 def simulate(
@@ -175,45 +88,6 @@ def simulate(
     return _Engine(requests, strategy, limits or Limits(), weather or Weather(), seed).run(pools)
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    name: str
-    pool: Pool
-    since: float
-    free: int
-    alive: bool = True
-    accepting: bool = True
-    homes: dict[str, _Product] = field(default_factory=dict)
-    tasks: dict[int, _Task] = field(default_factory=dict)
-    tiles: set[str] = field(default_factory=set)
-    dates: set[str] = field(default_factory=set)
-    projected: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Product:
-    request: Request
-    homes: tuple[_Worker, ...]
-    urgency: float
-    order: int
-    started: float
-    head_at: _Worker
-    phase: int = _HEAD
-    ready: int = 1
-    running: int = 0
-
-    def __lt__(self, other: _Product) -> bool:
-        return (-self.urgency, self.order) < (-other.urgency, other.order)
-
-
-@dataclass(slots=True, eq=False)
-class _Task:
-    product: _Product
-    worker: _Worker
-    began: float
-    number: int
-
-
 class _Engine:
     def __init__(
         self,
@@ -228,10 +102,10 @@ class _Engine:
         self.rng = np.random.default_rng(seed)
         self.outcome = Outcome(requests, strategy.name)
         self.waiting: dict[str, Request] = {}
-        self.running: dict[str, _Product] = {}
-        self.workers: dict[str, _Worker] = {}
-        self.idle: dict[str, _Worker] = {}
-        self.queue: list[_Product] = []
+        self.running: dict[str, Product] = {}
+        self.workers: dict[str, Worker] = {}
+        self.idle: dict[str, Worker] = {}
+        self.queue: list[Product] = []
         self.served: defaultdict[str, float] = defaultdict(float)
         self.tries: defaultdict[str, int] = defaultdict(int)
         self.left = len(requests)
@@ -328,7 +202,7 @@ class _Engine:
         homes = tuple(self.workers[name] for name in admission.workers)
         self.numbers += 1
         self.tries[request.key] += 1
-        product = _Product(
+        product = Product(
             request, homes, admission.urgency, self.numbers, self.env.now, head_at=homes[0]
         )
         self.running[request.key] = product
@@ -341,9 +215,9 @@ class _Engine:
         self.outcome.placements.append((self.env.now, request.key, admission.workers))
         self._became_ready(product)
 
-    def _end(self, product: _Product) -> None:
+    def _end(self, product: Product) -> None:
         """Free the place of a product that is complete, failed or lost."""
-        product.phase = _OVER
+        product.phase = OVER
         product.ready = 0
         del self.running[product.request.key]
         share = -(-product.request.cost.memory_bytes // len(product.homes))
@@ -352,7 +226,7 @@ class _Engine:
                 worker.projected -= share
         self._decide_soon()
 
-    def _finish(self, product: _Product) -> None:
+    def _finish(self, product: Product) -> None:
         request = product.request
         self._end(product)
         if self.weather.failure and self.rng.random() < self.weather.failure:
@@ -366,8 +240,8 @@ class _Engine:
 
     # -- tasks -------------------------------------------------------------------------------------
 
-    def _became_ready(self, product: _Product) -> None:
-        if product.phase != _BLOCKS:
+    def _became_ready(self, product: Product) -> None:
+        if product.phase != BLOCKS:
             # Coordinators do not take part in the bounded number of tasks of a worker.
             product.ready, product.running = 0, 1
             length = self._length(product, product.head_at)
@@ -380,7 +254,7 @@ class _Engine:
             while product.ready and self.idle:
                 self._fill(next(iter(self.idle.values())))
 
-    def _fill(self, worker: _Worker) -> None:
+    def _fill(self, worker: Worker) -> None:
         """Give the free threads of a worker tasks: its own products first, then others'."""
         while worker.free and worker.accepting:
             product = min((each for each in worker.homes.values() if each.ready), default=None) or (
@@ -394,70 +268,70 @@ class _Engine:
         else:
             self.idle.pop(worker.name, None)
 
-    def _stolen(self) -> _Product | None:
+    def _stolen(self) -> Product | None:
         while self.queue:
             if self.queue[0].ready:
                 return self.queue[0]
             heapq.heappop(self.queue)
         return None
 
-    def _run(self, product: _Product, worker: _Worker) -> None:
+    def _run(self, product: Product, worker: Worker) -> None:
         product.ready -= 1
         product.running += 1
         worker.free -= 1
         self.numbers += 1
-        task = _Task(product, worker, self.env.now, self.numbers)
+        task = Task(product, worker, self.env.now, self.numbers)
         worker.tasks[task.number] = task
         self._at(self.env.now + self._length(product, worker), self._done, task)
 
-    def _length(self, product: _Product, worker: _Worker) -> float:
+    def _length(self, product: Product, worker: Worker) -> float:
         cost = product.request.cost
-        if product.phase == _BLOCKS:
+        if product.phase == BLOCKS:
             mean = cost.cpu_s / cost.blocks
-        elif product.phase == _HEAD:
+        elif product.phase == HEAD:
             mean = cost.serial_s * HEAD_PART
         else:
             mean = cost.serial_s * (1.0 - HEAD_PART)
         spread = self.weather.spread
         length = mean * math.exp(self.rng.normal(-spread * spread / 2, spread)) if spread else mean
-        if product.phase == _HEAD and product.request.tile not in worker.tiles:
+        if product.phase == HEAD and product.request.tile not in worker.tiles:
             length += self.weather.aux_s
             worker.tiles.add(product.request.tile)
             worker.dates.add(product.request.date)
         return length
 
-    def _coordinated(self, product: _Product, length: float) -> None:
-        if product.phase != _OVER:
+    def _coordinated(self, product: Product, length: float) -> None:
+        if product.phase != OVER:
             self.outcome.busy_s += length
             product.running = 0
             self._next_phase(product)
 
-    def _done(self, task: _Task) -> None:
+    def _done(self, task: Task) -> None:
         worker, product = task.worker, task.product
         if worker.tasks.pop(task.number, None) is None:
             return  # lost with its worker
         self.outcome.busy_s += self.env.now - task.began
         worker.free += 1
         product.running -= 1
-        if product.phase != _OVER and not product.running and not product.ready:
+        if product.phase != OVER and not product.running and not product.ready:
             self._next_phase(product)
         self._fill(worker)
         if not worker.accepting and not worker.tasks:
             self._gone(worker)
 
-    def _next_phase(self, product: _Product) -> None:
+    def _next_phase(self, product: Product) -> None:
         product.phase += 1
-        if product.phase == _OVER:
+        if product.phase == OVER:
             self._finish(product)
             return
-        product.ready = product.request.cost.blocks if product.phase == _BLOCKS else 1
+        product.ready = product.request.cost.blocks if product.phase == BLOCKS else 1
         self._became_ready(product)
 
     # -- workers -----------------------------------------------------------------------------------
 
     def _join(self, name: str, pool: Pool) -> None:
         self.to_come -= 1
-        worker = _Worker(name, pool, self.env.now, pool.threads)
+        worker = Worker(name, pool, self.env.now, pool.threads)
         self.workers[name] = worker
         if pool.until_s < math.inf:
             self._at(pool.until_s, self._told_to_go, worker)
@@ -467,7 +341,7 @@ class _Engine:
         self._fill(worker)
         self._decide_soon()
 
-    def _taken(self, worker: _Worker) -> None:
+    def _taken(self, worker: Worker) -> None:
         """A spot worker gets notice, and is gone when it is over."""
         if worker.name not in self.workers:
             return
@@ -477,7 +351,7 @@ class _Engine:
         self._at(self.env.now + self.weather.notice_s, self._gone, worker)
         self._told_to_go(worker)
 
-    def _told_to_go(self, worker: _Worker) -> None:
+    def _told_to_go(self, worker: Worker) -> None:
         if worker.name not in self.workers:
             return
         worker.accepting = False
@@ -490,7 +364,7 @@ class _Engine:
         if not worker.tasks:
             self._gone(worker)
 
-    def _gone(self, worker: _Worker) -> None:
+    def _gone(self, worker: Worker) -> None:
         if self.workers.pop(worker.name, None) is None:
             return
         worker.alive = worker.accepting = False
@@ -504,18 +378,18 @@ class _Engine:
         # The coordinator of a product dies with its worker, and the product starts anew.
         coordinated = [p for p in self.running.values() if p.head_at is worker]
         alone = [p for p in worker.homes.values() if all(w is worker for w in p.homes)]
-        restarted: Iterable[_Product] = dict.fromkeys(coordinated + alone)
+        restarted: Iterable[Product] = dict.fromkeys(coordinated + alone)
         for product in restarted:
             self.tries[product.request.key] -= 1
             self._end(product)
             self._arrive(product.request)
         for task in lost:
-            if task.product.phase != _OVER:
+            if task.product.phase != OVER:
                 task.product.ready += 1
                 self._became_ready(task.product)
         self._decide_soon()
 
-    def _pay(self, worker: _Worker) -> None:
+    def _pay(self, worker: Worker) -> None:
         kind = "spot" if worker.pool.spot else "steady"
         self.outcome.paid_s[kind] += (self.env.now - worker.since) * worker.pool.threads
 

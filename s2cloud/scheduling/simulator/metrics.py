@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from s2cloud.scheduling.plan import Prices
-    from s2cloud.scheduling.simulator.engine import Outcome
+    from s2cloud.scheduling.simulator.world import Outcome
 
 __all__ = ["Metrics", "metrics_of", "table"]
 

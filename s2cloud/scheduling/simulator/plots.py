@@ -11,7 +11,7 @@ from s2cloud.model.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s2cloud.scheduling.simulator.engine import Outcome
+    from s2cloud.scheduling.simulator.world import Outcome
 
 __all__ = ["draw"]
 

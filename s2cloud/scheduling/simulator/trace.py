@@ -151,7 +151,8 @@ def replay_of(values: Mapping[str, Any]) -> list[Request]:
             key=str(each["key"]),
             cost=Cost(
                 blocks=max(1, int(each["blocks"])),
-                cpu_s=float(each["task_s"]),
+                # Threads are taken by what they wait for as well as by what they do.
+                cpu_s=float(each["task_s"]) + float(each.get("dispatch_s", 0.0)),
                 serial_s=float(each["serial_s"]),
                 memory_bytes=int(each["memory_bytes"]),
                 bytes_written=int(each["bytes_written"]),
