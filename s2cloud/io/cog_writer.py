@@ -15,7 +15,7 @@ import dask
 
 from s2cloud.io.cog_encode import CogProfile, encode_cog
 from s2cloud.io.commit import commit
-from s2cloud.io.layers import Layer, Summary, summarise
+from s2cloud.io.layers import Layer, RasterKind, Summary, summarise
 from s2cloud.io.receipt import Asset, Receipt
 from s2cloud.io.target import (
     Product,
@@ -276,7 +276,7 @@ class _Job:
     profile: CogProfile
     layer: str
     rgb: bool
-    classes: bool
+    kind: RasterKind
     fill: int
 
 
@@ -285,7 +285,7 @@ def _plain(file: _File) -> _Job:
     fill = layer.encoding.fill
     return _Job(
         *(file.href, layer.grid, file.profile, layer_id(layer)),
-        *(file.rgb, layer.is_classes, fill),
+        *(file.rgb, layer.kind, fill),
     )
 
 
@@ -296,7 +296,7 @@ def _write_file(
     summary = None
     if not job.rgb:
         parts = [block for row in sources[0] for block in row]
-        first, *rest = (summarise(b, job.fill, classes=job.classes) for b in parts)
+        first, *rest = (summarise(b, job.fill, kind=job.kind) for b in parts)
         summary = sum(rest, start=first)
     with _temporary_folder() as folder:
         local = folder / Path(job.href).name

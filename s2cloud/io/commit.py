@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
@@ -19,16 +18,17 @@ import numpy as np
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 
-from s2cloud.algorithms.classification import percentages
+from s2cloud.io.attempt import Attempt
 from s2cloud.io.checksums import is_passing
+from s2cloud.io.draft import draft
 from s2cloud.io.journal import Journal, finished_parts
-from s2cloud.io.layers import Layer, Summary, layers_of
+from s2cloud.io.layers import Layer, layers_of
 from s2cloud.io.lease import Lease, leased, swept
 from s2cloud.io.receipt import Asset, Layout, Receipt, digest_of, read_receipt
 from s2cloud.io.stac import to_stac
 from s2cloud.io.stores import Store, open_store
-from s2cloud.io.target import Product, Results, Sink, Target, file_name, layer_id, summaries_of
-from s2cloud.model.errors import CapacityError, S2CloudError, UnavailableError, UsageError
+from s2cloud.io.target import Product, Results, Sink, Target, file_name, layer_id
+from s2cloud.model.errors import CapacityError, UnavailableError, UsageError
 from s2cloud.model.granule import granule
 from s2cloud.model.version import VERSION
 
@@ -45,34 +45,6 @@ logger = logging.getLogger(__name__)
 VOLATILE: Final = frozenset(
     {"created", "started", "finished", "timings", "warnings", "host", "input_files"}
 )
-#: Ends of a run that say nothing against what it finished; the next one resumes there. By name,
-#: for the floor of clusters is above this one.
-_INTERRUPTIONS: Final = frozenset(
-    {"UnavailableError", "KilledWorker", "CancelledError", "FutureCancelledError"}
-    | {"CommClosedError", "TimeoutError"}
-)
-
-
-@dataclass(slots=True)
-class _Run:
-    product: Product
-    store: Store
-    targets: list[Target]
-    item: bool
-    old: Receipt | None
-    extend: bool
-    settle: Callable[[], None] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """Files and folders that the formats write."""
-        return sorted({name for target in self.targets for name in target.names(self.product)})
-
-    @property
-    def key(self) -> str:
-        """Identity of the bytes to be written, for the journal."""
-        files = self.product.l2a.root.attrs.get("provenance", {}).get("input_files")
-        return digest_of([self.product.digest, files, sorted(map(repr, self.targets))])
 
 
 def commit(
@@ -120,7 +92,7 @@ def commit(
         If a disk or the memory is full.
     """
     store, product = _prepare(l2a, str(destination), storage_options)
-    wanted = _Run(product, store, list(targets), item, None, extend=False, settle=settle)
+    wanted = Attempt(product, store, list(targets), item, None, extend=False, settle=settle)
     if not overwrite and (found := _found(wanted)) is not None:
         swept(store, product.layout.progress)
         return found
@@ -139,7 +111,7 @@ def commit(
         return _execute(replace(wanted, targets=list(targets), old=old, extend=extend), lease)
 
 
-def _found(run: _Run) -> Receipt | None:
+def _found(run: Attempt) -> Receipt | None:
     """Receipt of the product that is there in all formats; another product is an error."""
     old = read_receipt(run.store, run.product.layout.receipt)
     if old is None:
@@ -163,7 +135,7 @@ def _prepare(
     return open_store(layout.root, storage_options), product
 
 
-def _execute(run: _Run, lease: Lease) -> Receipt:
+def _execute(run: Attempt, lease: Lease) -> Receipt:
     start = time.perf_counter()
     product, store = run.product, run.store
     sink = Sink.opened(store)
@@ -173,9 +145,9 @@ def _execute(run: _Run, lease: Lease) -> Receipt:
         if run.old is not None and not run.extend:
             # First of all: the product must never look complete while it is half replaced.
             store.delete(product.layout.receipt)
-        _remove_unfinished(run)
+        run.remove_unfinished()
         results, seconds = _compute(run, sink, journal)
-        receipt = _draft(run, results)
+        receipt = draft(run, results)
         assets = list(receipt.assets)
         for target, part in zip(run.targets, results, strict=True):
             assets += target.finish(product, part, receipt, sink)
@@ -191,7 +163,7 @@ def _execute(run: _Run, lease: Lease) -> Receipt:
         sink.close()
         if run.settle is not None:
             run.settle()
-        lease.spent = not _leave(run, journal, error)
+        lease.spent = not run.leave(journal, error)
         if isinstance(error, MemoryError):
             raise CapacityError(
                 "not enough memory", where=product.name, fix="use fewer threads or a bigger machine"
@@ -200,7 +172,7 @@ def _execute(run: _Run, lease: Lease) -> Receipt:
     finally:
         sink.close()
         journal.close()
-    _remove_stale(run, receipt)
+    run.remove_stale(receipt)
     lease.spent = True
     logger.info(
         "wrote %s to %s: %d assets, %.1f MB in %.1f s",
@@ -210,7 +182,7 @@ def _execute(run: _Run, lease: Lease) -> Receipt:
     return receipt
 
 
-def _compute(run: _Run, sink: Sink, journal: Journal) -> tuple[list[Results], float]:
+def _compute(run: Attempt, sink: Sink, journal: Journal) -> tuple[list[Results], float]:
     """Everything of all formats in one computation, so that shared work happens once."""
     start = time.perf_counter()
     layers = {layer_id(la): la for t in run.targets for la in t.layers(run.product)}
@@ -263,7 +235,7 @@ def _optimised_together(arrays: list[Any]) -> list[Any]:
     return rebuilt
 
 
-def _small_variables(run: _Run) -> dict[str, Any]:
+def _small_variables(run: Attempt) -> dict[str, Any]:
     """Lazy variables that are no rasters; single numbers alone where only rasters are written."""
     rasters = {layer_id(layer) for layer in run.product.layers}
     numbers_only = all(target.format != "zarr" for target in run.targets)
@@ -275,59 +247,6 @@ def _small_variables(run: _Run) -> dict[str, Any]:
         and f"{node.path.strip('/')}/{name}" not in rasters
         and (variable.ndim == 0 or not numbers_only)
     }
-
-
-def _draft(run: _Run, results: list[Results]) -> Receipt:
-    product, old = run.product, run.old if run.extend else None
-    provenance = dict(product.l2a.root.attrs.get("provenance", {}))
-    statistics = _statistics(product, results) or (old.statistics if old else {})
-    warnings = [str(text) for text in provenance.get("warnings", ())]
-    if statistics.get("percentages", {}).get("NODATA_PIXEL_PERCENTAGE") == 100.0:
-        warnings.append("no pixel with data")
-    if not product.layers[0].grid.crs:
-        warnings.append("no coordinate reference system")
-    formats = [*(old.formats if old else ()), *(target.format for target in run.targets)]
-    kept = [asset for asset in old.assets if asset.key != "item"] if old else []
-    return Receipt(
-        product=product.granule.l2a_name,
-        formats=tuple(sorted(formats)),
-        destination=run.store.url(),
-        assets=tuple(kept),
-        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        software=f"s2cloud {VERSION}",
-        digest=product.digest,
-        config_digest=str(provenance.get("configuration_digest", "")),
-        source=product.granule.to_attrs(),
-        provenance=provenance,
-        statistics=statistics,
-        warnings=tuple(warnings),
-    )
-
-
-def _statistics(product: Product, results: list[Results]) -> dict[str, Any]:
-    """Shares of the scene and means, from the summaries of whichever format has them."""
-    sums: dict[str, Summary] = {}
-    for part in results:
-        # A raster written in two formats has the same pixels in both.
-        sums |= summaries_of(part.written)
-    result: dict[str, Any] = {}
-    for layer in sorted(product.layers, key=lambda layer: -abs(layer.resolution - 20)):
-        # The 20 m maps have the last word: they are in every format, so the numbers of a product
-        # do not depend on the formats it was written in.
-        summary = sums.get(layer_id(layer))
-        if summary is None or not layer.is_product:
-            continue
-        if layer.is_classes:
-            counts = np.array(summary.classes, dtype=np.int64)
-            shares = {name: round(share, 6) for name, share in percentages(counts).items()}
-            result["class_counts"] = {str(code): int(n) for code, n in enumerate(counts)}
-            result["percentages"] = shares
-        elif layer.name in {"aot", "wvp"} and summary.valid:
-            result[f"mean_{layer.name}"] = summary.statistics(layer.encoding)["mean"]
-    numbers = {k: v for part in results for k, v in part.small.items() if v.ndim == 0}
-    for name, value in numbers.items():
-        result.setdefault("numbers", {})[name] = value.item()
-    return result
 
 
 def _with_item(receipt: Receipt, product: Product, sink: Sink) -> Receipt:
@@ -365,7 +284,7 @@ def _verify(receipt: Receipt, store: Store) -> None:
             )
 
 
-def _write_receipt(run: _Run, receipt: Receipt) -> Receipt:
+def _write_receipt(run: Attempt, receipt: Receipt) -> Receipt:
     name, data = run.product.layout.receipt, receipt.to_json().encode()
     if run.extend:
         run.store.write(name, data)
@@ -377,54 +296,6 @@ def _write_receipt(run: _Run, receipt: Receipt) -> Receipt:
         logger.warning("another run has just committed %s to %s", receipt.product, run.store.url())
         return other
     raise _occupied(other, run.product, run.store)
-
-
-def _leave(run: _Run, journal: Journal, error: BaseException) -> bool:
-    """Leave finished parts to the next run after an interruption, and nothing otherwise.
-
-    Best effort, for the first error matters more. Tells whether something was left.
-    """
-    if not isinstance(error, Exception) or type(error).__name__ in _INTERRUPTIONS:
-        journal.flush()
-        return True
-    old = {asset.href for asset in run.old.assets} if run.old is not None else set()
-    names = set(run.names)
-    if run.item:
-        names.add(run.product.layout.item)
-    names = names - old if run.extend else names | old
-    try:
-        if not run.extend and read_receipt(run.store, run.product.layout.receipt) is not None:
-            logger.warning("kept the files at %s: another run committed them", run.store.url())
-            return False
-        for name in sorted(names):
-            run.store.delete(name)
-    except S2CloudError as second:
-        logger.warning("could not clean up after a failure: %s", second)
-    return False
-
-
-def _remove_unfinished(run: _Run) -> None:
-    """Remove what killed runs were writing: on a disk a file has another name until it is whole."""
-    layout, store = run.product.layout, run.store
-    if store.protocol != "file":
-        return
-    # A Zarr store of its own lies in a folder that may hold other products.
-    alone = layout.receipt == Receipt.name
-    for name in [""] if alone else run.names:
-        for path in store.find(name):
-            if is_passing(path) and not path.startswith(f"{layout.progress}/"):
-                store.delete(path)
-
-
-def _remove_stale(run: _Run, receipt: Receipt) -> None:
-    """Remove files of the product that was replaced."""
-    if run.old is None or run.extend:
-        return
-    for href in {a.href for a in run.old.assets} - {a.href for a in receipt.assets}:
-        try:
-            run.store.delete(href)
-        except S2CloudError as error:
-            logger.warning("could not remove a file of the replaced product: %s", error)
 
 
 def _occupied(other: Receipt | None, product: Product, store: Store) -> UsageError:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import dask.array as da
 import numba
@@ -26,6 +27,7 @@ from s2cloud.model.schema import (
     SCL_PATH,
     UNCERTAINTY,
     Encoding,
+    Flag,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ __all__ = [
     "quantise",
     "summarise",
 ]
+
+RasterKind = Literal["quantity", "classes", "flags"]
 
 _NODE: Final = re.compile(r"^/?(?P<family>.+)/r(?P<resolution>10|20|60|120|240|480)m$")
 _FAMILIES: Final = {
@@ -122,7 +126,14 @@ class Layer:
     @property
     def is_quantity(self) -> bool:
         """Whether values are numbers that have a mean."""
-        return not (self.is_classes or self.is_flags)
+        return self.kind == "quantity"
+
+    @property
+    def kind(self) -> RasterKind:
+        """What values are."""
+        if self.is_classes:
+            return "classes"
+        return "flags" if self.is_flags else "quantity"
 
 
 @dataclass(slots=True)
@@ -135,8 +146,9 @@ class Summary:
         Number of pixels and of those with data.
     total, minimum, maximum
         Sum and extremes of the stored integers of valid pixels.
-    classes
-        Pixels per class of the scene classification; empty for other rasters.
+    tally
+        Pixels per class of the scene classification, or per bit of the flags; empty for other
+        rasters.
     """
 
     pixels: int = 0
@@ -144,7 +156,7 @@ class Summary:
     total: int = 0
     minimum: int = 0
     maximum: int = 0
-    classes: list[int] = field(default_factory=list)
+    tally: list[int] = field(default_factory=list)
 
     def __add__(self, other: Summary) -> Summary:
         if not (self.valid and other.valid):
@@ -153,14 +165,14 @@ class Summary:
             )
         else:
             low, high = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
-        pairs = zip(self.classes or [0] * 12, other.classes or [0] * 12, strict=True)
+        pairs = zip_longest(self.tally, other.tally, fillvalue=0)
         return Summary(
             self.pixels + other.pixels,
             self.valid + other.valid,
             self.total + other.total,
             low,
             high,
-            [a + b for a, b in pairs] if self.classes or other.classes else [],
+            [a + b for a, b in pairs],
         )
 
     def statistics(self, encoding: Encoding) -> dict[str, float]:
@@ -168,7 +180,7 @@ class Summary:
         if not self.pixels:
             return {}
         result = {"valid_percent": round(100.0 * self.valid / self.pixels, 4)}
-        if self.valid and not self.classes:
+        if self.valid and not self.tally:
             for name, stored in (
                 ("minimum", float(self.minimum)),
                 ("maximum", float(self.maximum)),
@@ -236,7 +248,9 @@ def _quantise(
             out[i] = np.rint(stored)
 
 
-def summarise(counts: npt.NDArray[Any], layer_fill: int, *, classes: bool = False) -> Summary:
+def summarise(
+    counts: npt.NDArray[Any], layer_fill: int, *, kind: RasterKind = "quantity"
+) -> Summary:
     """Summary of stored integers.
 
     Parameters
@@ -245,12 +259,16 @@ def summarise(counts: npt.NDArray[Any], layer_fill: int, *, classes: bool = Fals
         Stored integers, any shape.
     layer_fill
         The no-data value.
-    classes
-        Whether to count the classes of a scene classification.
+    kind
+        What values are; classes and bits of flags are counted one by one.
     """
     valid, total, low, high = _summarise(np.ascontiguousarray(counts).reshape(-1), layer_fill)
-    found = [int(n) for n in class_counts(counts)] if classes else []
-    return Summary(counts.size, int(valid), int(total), int(low), int(high), found)
+    tally: list[int] = []
+    if kind == "classes":
+        tally = [int(n) for n in class_counts(counts)]
+    elif kind == "flags":
+        tally = [int(np.count_nonzero(counts & counts.dtype.type(flag))) for flag in Flag]
+    return Summary(counts.size, int(valid), int(total), int(low), int(high), tally)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]

@@ -15,7 +15,7 @@ from pyproj import CRS
 
 from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
 from s2cloud.io.jp2_encode import IMAGE_TILE, Jp2Profile, encode_jp2, mask_profile
-from s2cloud.io.layers import Layer, summarise
+from s2cloud.io.layers import Layer, Summary, summarise
 from s2cloud.io.receipt import Asset
 from s2cloud.io.safe_manifest import manifest
 from s2cloud.io.safe_names import SafeNames
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from s2cloud.io.jp2_encode import Component
     from s2cloud.io.jp2_index import JP2Source
+    from s2cloud.io.layers import RasterKind
     from s2cloud.io.receipt import Receipt
     from s2cloud.io.stores import Store
     from s2cloud.model.grid import Grid
@@ -75,9 +76,9 @@ class SafeTarget:
     l1c: xr.DataTree | None = field(default=None, repr=False, compare=False)
 
     def layers(self, product: Product) -> list[Layer]:
-        """Rasters that become files."""
+        """Rasters that become files, and the flags, which are only counted."""
         found = {layer_id(la): la for file in _files(product) for la in file.layers}
-        return list(found.values())
+        return [*found.values(), *_flags(product)]
 
     def names(self, product: Product) -> list[str]:
         """Names of the product folder and of its checksums."""
@@ -96,6 +97,11 @@ class SafeTarget:
             call = partial(_write_file, sink, _plain(file, folder))
             parts = [blocks[layer_id(layer)].tolist() for layer in file.layers]
             name = f"write-safe-{file.href.rpartition('/')[2]}-{sink.token}"
+            made.append(dask.delayed(call, pure=False)(parts, dask_key_name=name))
+        for layer in _flags(product):
+            call = partial(_count, layer_id(layer), layer.encoding.fill)
+            parts = blocks[layer_id(layer)].tolist()
+            name = f"count-{layer.key}-{sink.token}"
             made.append(dask.delayed(call, pure=False)(parts, dask_key_name=name))
         for mask in self._masks(product):
             href = f"{folder}/{_names(product).quality(mask.stem)}"
@@ -124,7 +130,7 @@ class SafeTarget:
             f"{names.datastrip}/MTD_DS.xml": datastrip_metadata(facts),
         }
         prefix = names.folder
-        written = list(results.written)
+        written = [part for part in results.written if part.path]
         written += [sink.write(f"{prefix}/{path}", data) for path, data in documents.items()]
         _remove_leftovers(sink.store, prefix, {part.path for part in written})
         total = {part.path.removeprefix(prefix)[1:]: (part.size, part.sha256) for part in written}
@@ -180,6 +186,11 @@ def _names(product: Product) -> SafeNames:
     return names
 
 
+def _flags(product: Product) -> list[Layer]:
+    """No SAFE product has a place for them, but their shares are told in every format."""
+    return [layer for layer in product.layers if layer.is_flags]
+
+
 def _files(product: Product) -> list[_File]:
     names = _names(product)
     files = []
@@ -230,7 +241,7 @@ class _Job:
     grid: Grid
     profile: Jp2Profile
     layer: str
-    classes: bool
+    values: RasterKind
     fill: int
     shrink: int
 
@@ -247,7 +258,7 @@ def _plain(file: _File, folder: str) -> _Job:
     counted = "" if file.kind == "colour" or file.shrink > 1 else layer_id(layer)
     return _Job(
         *(f"{folder}/{file.href}", file.kind, file.grid, profile, counted),
-        *(layer.is_classes, layer.encoding.fill, file.shrink),
+        *(layer.kind, layer.encoding.fill, file.shrink),
     )
 
 
@@ -255,11 +266,7 @@ def _write_file(
     sink: Sink, job: _Job, sources: list[list[list[npt.NDArray[Any]]]]
 ) -> list[Written]:
     """Encode one file, upload it and tell what it is."""
-    summary = None
-    if job.layer:
-        parts = [block for row in sources[0] for block in row]
-        first, *rest = (summarise(b, job.fill, classes=job.classes) for b in parts)
-        summary = sum(rest, start=first)
+    summary = _summary(sources[0], job.fill, job.values) if job.layer else None
     convert = {
         "image": None,
         "colour": true_colour,
@@ -267,6 +274,14 @@ def _write_file(
     }[job.kind]
     written = _upload(sink, job.href, job.grid, job.profile, [(s, convert) for s in sources])
     return [replace(written, layer=job.layer, summary=summary)]
+
+
+def _summary(rows: list[list[npt.NDArray[Any]]], fill: int, kind: RasterKind) -> Summary:
+    return sum((summarise(b, fill, kind=kind) for row in rows for b in row), start=Summary())
+
+
+def _count(layer: str, fill: int, rows: list[list[npt.NDArray[Any]]]) -> list[Written]:
+    return [Written("", 0, "", layer, _summary(rows, fill, "flags"))]
 
 
 def _write_mask(

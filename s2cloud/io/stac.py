@@ -36,7 +36,7 @@ __all__ = ["to_stac"]
 # Extensions whose present versions pystac does not write; their fields are plain properties.
 _EO: Final = "https://stac-extensions.github.io/eo/v2.0.0/schema.json"
 _RASTER: Final = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
-_PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
+_PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _CLASSIFICATION: Final = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 _SENTINEL_2: Final = "https://stac-extensions.github.io/sentinel-2/v1.0.0/schema.json"
 
@@ -143,6 +143,8 @@ def _properties(identity: Granule, receipt: Receipt) -> dict[str, Any]:
         if name == "SNOW_ICE_PERCENTAGE":
             result["eo:snow_cover"] = share
         result[_SHARES.get(name, f"s2:{name.lower()}")] = share
+    for name, share in receipt.statistics.get("flag_percentages", {}).items():
+        result[f"s2cloud:{name}_percentage"] = share
     # What the scene stage found and did, coded as in the product.
     for path, number in receipt.statistics.get("numbers", {}).items():
         if path.startswith(_RETRIEVAL):

@@ -12,7 +12,7 @@ import numpy as np
 
 from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
 from s2cloud.io.commit import commit
-from s2cloud.io.layers import Layer, summarise
+from s2cloud.io.layers import Layer, RasterKind, summarise
 from s2cloud.io.receipt import Asset, Receipt
 from s2cloud.io.target import Product, Results, Sink, Written, layer_id
 from s2cloud.io.zarr_chunks import encode_chunk, encode_shard
@@ -160,7 +160,7 @@ class ZarrTarget:
             key = "c/{}/{}" if self.options.version == 3 else "{}.{}"
             job = _Job(
                 *(f"{product.layout.zarr}/{name}/{key}", name, layer.block),
-                *(layer.encoding.fill, layer.is_classes, side),
+                *(layer.encoding.fill, layer.kind, side),
             )
             call = partial(_write_chunk, sink, job)
             label = f"write-zarr-{layer.path.split('/')[-2]}-{layer.key}-{sink.token}"
@@ -229,7 +229,7 @@ class _Job:
     layer: str
     chunk: tuple[int, int]
     fill: int
-    classes: bool
+    kind: RasterKind
     side: int
 
 
@@ -244,7 +244,7 @@ def _write_chunk(
     sink: Sink, job: _Job, block: npt.NDArray[Any], row: int, col: int
 ) -> list[Written]:
     """Encode one chunk, upload it and tell what it is."""
-    summary = summarise(block, job.fill, classes=job.classes)
+    summary = summarise(block, job.fill, kind=job.kind)
     if summary.valid == 0:
         return [Written("", 0, "", job.layer, summary)]
     if block.shape != job.chunk:

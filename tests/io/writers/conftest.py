@@ -18,7 +18,7 @@ from s2cloud.io import layers
 from s2cloud.model.bands import BANDS, L2A_BANDS
 from s2cloud.model.granule import Granule
 from s2cloud.model.grid import Grid
-from s2cloud.model.schema import GEOMETRY, SCL_PATH, atmosphere_path, reflectance_path
+from s2cloud.model.schema import FLAGS, GEOMETRY, SCL_PATH, atmosphere_path, reflectance_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,13 +51,15 @@ def pixels(name: str, resolution: int, side_m: int = SIDE_M) -> np.ndarray[Any, 
         values[: n // 2, : n // 2] = 4
     elif name in {"cld", "snw"}:
         values = rng.integers(0, 101, (n, n)).astype(np.uint8)
+    elif name == "flags":
+        values = (1 | rng.integers(0, 1024, (n, n)) * 2).astype(np.uint16)
     elif name == "aot":
         values = rng.uniform(0.05, 0.3, (n, n)).astype(np.float32)
     elif name == "wvp":
         values = rng.uniform(5.0, 30.0, (n, n)).astype(np.float32)
     else:
         values = rng.uniform(-0.05, 0.6, (n, n)).astype(np.float32)
-    empty = {"scl": 0, "cld": 101, "snw": 101}.get(name, np.nan)
+    empty = {"scl": 0, "flags": 0, "cld": 101, "snw": 101}.get(name, np.nan)
     values[: n // 8, :] = empty
     return values
 
@@ -76,6 +78,7 @@ def build(
     provenance: dict[str, Any] | None = None,
     wrap: Callable[[str, Any], Any] | None = None,
     corner: tuple[float, float] = (ULX, ULY),
+    flags: bool = False,
 ) -> xr.DataTree:
     sizes: dict[int, Any] = {**BLOCKS, **(chunks or {})}
     single = len(resolutions) == 1
@@ -99,6 +102,8 @@ def build(
         if r >= work:
             nodes[f"{SCL_PATH}/r{r}m"] = dataset(["scl"], r)
     nodes[f"quality/probability/r{work}m"] = dataset(["cld", "snw"], work)
+    if flags:
+        nodes[f"{FLAGS}/r{work}m"] = dataset(["flags"], work)
     nodes["quality/retrieval"] = xr.Dataset({"aot_mean": ((), da.asarray(np.float32(0.25)))})
     nodes[GEOMETRY] = xr.Dataset(
         {

@@ -354,13 +354,13 @@ def test_another_product_that_commits_first_is_not_harmed(make_chip, memory_url,
 
 
 def test_file_that_vanishes_is_noticed_before_the_commit(make_chip, memory_url, monkeypatch):
-    finish = commit_module._draft
+    finish = commit_module.draft
 
     def sabotage(run, results):
         run.store.delete(results[0].written[0].path)
         return finish(run, results)
 
-    monkeypatch.setattr(commit_module, "_draft", sabotage)
+    monkeypatch.setattr(commit_module, "draft", sabotage)
     with pytest.raises((UnavailableError, InputError)):
         to_cog(make_chip(), memory_url)
     assert existing_receipt(memory_url) is None

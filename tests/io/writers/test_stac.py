@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from s2cloud.io.stac import to_stac
 from s2cloud.io.zarr_writer import to_zarr
 from s2cloud.model.errors import UsageError
 from s2cloud.model.grid import Grid
-from s2cloud.model.schema import GEOMETRY
+from s2cloud.model.schema import GEOMETRY, Flag
 
 
 def outline(grid: Grid) -> tuple[Any, Any]:
@@ -207,3 +208,68 @@ def test_footprint_across_the_antimeridian(crs, ulx):
 
 def test_footprint_without_reference_system():
     assert footprint(Grid("", 0.0, 0.0, 10.0, 5, 5)) == (None, None)
+
+
+def test_shares_of_flags_are_those_of_the_pixels_in_every_format(make_l2a, values, tmp_path):
+    pixels = values("flags", 20)
+    seen = np.count_nonzero(pixels & Flag.VALID)
+    expected = {
+        f"{flag.name}".lower(): pytest.approx(
+            100 * np.count_nonzero(pixels & flag) / seen, abs=1e-6
+        )
+        for flag in Flag
+        if flag != Flag.VALID
+    }
+    assert 40 < expected["saturated"].expected < 60
+    for name in ("cog", "zarr", "safe"):
+        receipt = write_product(make_l2a(flags=True), tmp_path / name, formats=(name,))
+        assert receipt.statistics["flag_percentages"] == expected
+        text = (tmp_path / name / receipt.asset("item").href).read_text()
+        shares = {
+            k: v for k, v in json.loads(text)["properties"].items() if k.startswith("s2cloud:")
+        }
+        for flag, share in expected.items():
+            assert shares[f"s2cloud:{flag}_percentage"] == share
+
+
+#: Fields of extensions whose schemas no package ships, by prefix: pattern of each value.
+FIELDS = {
+    # mgrs 1.0: both letters required, the zone is an integer
+    "mgrs": {"latitude_band": "[C-X]", "grid_square": "[A-Z]{2}", "utm_zone": r"\d+"},
+    # grid 1.1
+    "grid": {"code": r"MGRS-\d{1,2}[C-X][A-Z]{2}"},
+    # file 2.1: a multihash in hexadecimal digits
+    "file": {"size": r"\d+", "checksum": "[a-f0-9]+"},
+    # sentinel-2 1.0, as far as it is used here
+    "s2": {
+        "mgrs_tile": r"\d\d?[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]",
+        "processing_baseline": r"\d\d\.\d\d",
+        "(product_uri|product_type|datatake_id|datastrip_id)": ".+",
+        "(nodata_pixel|saturated_defective_pixel|dark_features)_percentage": "",
+        "(cloud_shadow|vegetation)_percentage": "",
+        "(not_vegetated|water|unclassified|snow_ice|thin_cirrus)_percentage": "",
+        "(medium|high)_proba_clouds_percentage": "",
+    },
+}
+
+
+@pytest.mark.parametrize("prefix", FIELDS)
+def test_fields_of_extensions_are_those_of_their_specifications(item, prefix):
+    """They allow no other field of their prefix, in the properties and in every asset."""
+    made = item.to_dict()
+    places = [made["properties"], *made["assets"].values()]
+    found = [
+        (k.partition(":")[2], v) for d in places for k, v in d.items() if k.startswith(f"{prefix}:")
+    ]
+    assert found
+    for name, value in found:
+        pattern = next(p for field, p in FIELDS[prefix].items() if re.fullmatch(field, name))
+        if pattern:
+            assert re.fullmatch(pattern, str(value)), name
+        else:
+            assert 0 <= value <= 100, name
+    if prefix == "mgrs":
+        assert isinstance(made["properties"]["mgrs:utm_zone"], int)
+        assert {"mgrs:latitude_band", "mgrs:grid_square"} <= made["properties"].keys()
+    names = {uri.split("/")[3] for uri in made["stac_extensions"]}
+    assert {"s2": "sentinel-2"}.get(prefix, prefix) in names
