@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,19 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_KAFKA = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{control}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+num.partitions=2
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+"""
 _RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
@@ -90,6 +105,26 @@ def redis(folder: Path) -> Iterator[str]:
     words = [_needs("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with _process(words, port, folder):
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def kafka(folder: Path) -> Iterator[str]:
+    """Kafka, broker and controller in one process; its address."""
+    script = Path(__file__).parents[2] / ".ci" / "kafka"
+    found = subprocess.run(["/bin/bash", script], capture_output=True, text=True, check=False)  # noqa: S603
+    if found.returncode:
+        pytest.skip(found.stderr.strip())
+    port, control = free_port(), free_port()
+    settings = folder / "server.properties"
+    settings.write_text(
+        _KAFKA.format(port=port, control=control, data=folder / "data"), encoding="ascii"
+    )
+    java = [_needs("java"), "-Xmx256m", "-cp", f"{found.stdout.strip()}/*"]
+    identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    words = ["kafka.tools.StorageTool", "format", "-t", identity, "-c", str(settings)]
+    subprocess.run([*java, *words], capture_output=True, check=True)  # noqa: S603
+    with _process([*java, "kafka.Kafka", str(settings)], port, folder):
+        yield f"127.0.0.1:{port}"
 
 
 @contextmanager
