@@ -274,7 +274,7 @@ def interpolate_cells(
     line = np.empty(cols, np.float32)
     for i in range(height):
         top, bottom, fy = _position(origin[0] + i, ratio, rows)
-        for k in range(cols):
+        for k in range(left[0], right[width - 1] + 1):
             line[k] = cells[top, k] + fy * (cells[bottom, k] - cells[top, k])
         for j in range(width):
             a = line[left[j]]
@@ -321,7 +321,7 @@ def linear_by_cells(
     b = np.empty(cols, np.float32)
     for i in range(height):
         top, bottom, fy = _position(origin[0] + i, ratio, rows)
-        for k in range(cols):
+        for k in range(left[0], right[width - 1] + 1):
             a[k] = slope[top, k] + fy * (slope[bottom, k] - slope[top, k])
             b[k] = intercept[top, k] + fy * (intercept[bottom, k] - intercept[top, k])
         source, line = values[i], out[i]

@@ -296,6 +296,7 @@ def correct_by_detector(
     weight = np.empty(width, np.float32)
     for j in range(width):
         left[j], right[j], weight[j] = _position(origin[1] + j, ratio, cols)
+    ends = _ends_of(left)
     lines = np.empty((2, 3, cols), np.float32)
     coupled = planes[:, 2].any()
     one = np.float32(1.0)
@@ -303,11 +304,12 @@ def correct_by_detector(
     for i in range(height):
         top, bottom, fy = _position(origin[0] + i, ratio, rows)
         for v in range(2):
-            for n in range(3):
-                for k in range(cols):
-                    before = planes[v, n, top, k]
-                    lines[v, n, k] = before + fy * (planes[v, n, bottom, k] - before)
+            for n in range(3 if coupled else 2):
+                before, after, line = planes[v, n, top], planes[v, n, bottom], lines[v, n]
+                for k in range(left[0], right[width - 1] + 1):
+                    line[k] = before[k] + fy * (after[k] - before[k])
         seen = detectors[(origin[0] % step + i) // step]
+        source, to = values[i], out[i]
         start = 0
         while start < width:
             # Runs of pixels with one direction, so that the inner loop has nothing to choose.
@@ -317,14 +319,31 @@ def correct_by_detector(
                 at += 1
             stop = min(at * step - first, width)
             a, b, s = lines[v, 0], lines[v, 1], lines[v, 2]
-            for j in range(start, stop):
-                k, m, w = left[j], right[j], weight[j]
-                y = values[i, j] * (a[k] + w * (a[m] - a[k])) - (b[k] + w * (b[m] - b[k]))
+            while start < stop:
+                # And of pixels between the same two cells.
+                end = min(ends[start], stop)
+                k, m = left[start], right[start]
+                a0, da, b0, db = a[k], a[m] - a[k], b[k], b[m] - b[k]
+                s0, ds = s[k], s[m] - s[k]
+                # Views that begin at 0: indices that cannot be negative become vectors.
+                x, w, y = source[start:end], weight[start:end], to[start:end]
+                for j in range(x.size):
+                    y[j] = x[j] * (a0 + w[j] * da) - (b0 + w[j] * db)
                 if coupled:
-                    y /= one + (s[k] + w * (s[m] - s[k])) * y
-                out[i, j] = y
-            start = stop
+                    for j in range(x.size):
+                        y[j] /= one + (s0 + w[j] * ds) * y[j]
+                start = end
     return out
+
+
+@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _ends_of(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each element the place after the last of its equal neighbours."""
+    ends = np.empty(numbers.size, np.int64)
+    for j in range(numbers.size - 1, -1, -1):
+        alone = j == numbers.size - 1 or numbers[j + 1] != numbers[j]
+        ends[j] = j + 1 if alone else ends[j + 1]
+    return ends
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]

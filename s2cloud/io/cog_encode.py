@@ -74,7 +74,7 @@ def encode_cog(
     grid: Grid,
     profile: CogProfile,
     planes: Sequence[Sequence[Sequence[Pixels]]],
-    convert: Callable[[Pixels], Pixels] | None = None,
+    convert: Callable[[Pixels, Pixels], object] | None = None,
 ) -> None:
     """Write a cloud-optimised GeoTIFF.
 
@@ -89,7 +89,7 @@ def encode_cog(
     planes
         Blocks of each band as rows of blocks.
     convert
-        From the pixels of the blocks to those of the file.
+        From the pixels of the blocks, its first argument, to those of the file, its second.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _levels(
     grid: Grid,
     profile: CogProfile,
     planes: Sequence[Sequence[Sequence[Pixels]]],
-    convert: Callable[[Pixels], Pixels] | None,
+    convert: Callable[[Pixels, Pixels], object] | None,
 ) -> list[Level]:
     """The image and its overviews until one tile holds all."""
     tiles: list[bytes] = []
@@ -155,7 +155,7 @@ def _fill(
     out: Pixels,
     plane: Sequence[Sequence[Pixels]],
     top: int,
-    convert: Callable[[Pixels], Pixels] | None,
+    convert: Callable[[Pixels, Pixels], object] | None,
 ) -> None:
     """Put the blocks of a band together in a strip of its rows."""
     stop = top + out.shape[0]
@@ -168,7 +168,11 @@ def _fill(
             for block in blocks:
                 right = left + block.shape[1]
                 part = block[low - first : high - first]
-                out[low - top : high - top, left:right] = convert(part) if convert else part
+                place = out[low - top : high - top, left:right]
+                if convert is None:
+                    place[:] = part
+                else:
+                    convert(part, place)
                 left = right
         first = last
 

@@ -135,24 +135,24 @@ def _mean_of_four(image: Any, nodata: Any, row: int, col: int) -> Any:
 
 @_compiled
 def _average(image: Any, nodata: Any, out: Any) -> None:
+    """`_average_plane` of several bands; three are colours, whose loop is unrolled."""
     height, width, bands = image.shape
+    whole = width // 2 if bands == 3 else 0
     for row in range(out.shape[0]):
-        for col in range(out.shape[1]):
+        upper, to = image[2 * row], out[row]
+        lower = image[min(2 * row + 1, height - 1)]
+        gaps = 2 * row + 1 >= height
+        if not gaps:
+            for col in range(whole):
+                for band in range(3):
+                    a, b = upper[2 * col, band], upper[2 * col + 1, band]
+                    c, d = lower[2 * col, band], lower[2 * col + 1, band]
+                    gaps |= (a == nodata) | (b == nodata) | (c == nodata) | (d == nodata)
+                    total = np.uint32(a) + np.uint32(b) + np.uint32(c) + np.uint32(d)
+                    to[col, band] = np.uint32(total + np.uint32(2)) >> np.uint32(2)
+        for col in range(0 if gaps else whole, out.shape[1]):
             for band in range(bands):
-                total = np.uint32(0)
-                count = np.uint32(0)
-                for y in range(2 * row, min(2 * row + 2, height)):
-                    for x in range(2 * col, min(2 * col + 2, width)):
-                        value = image[y, x, band]
-                        if value != nodata:
-                            total += np.uint32(value)
-                            count += np.uint32(1)
-                if count == 4:
-                    out[row, col, band] = (total + np.uint32(2)) >> np.uint32(2)
-                elif count:
-                    out[row, col, band] = (np.uint32(2) * total + count) // (np.uint32(2) * count)
-                else:
-                    out[row, col, band] = nodata
+                to[col, band] = _mean_of_four(image[..., band], nodata, row, col)
 
 
 @_compiled

@@ -329,7 +329,10 @@ def _masks(p: SafeProduct, layout: Layout, placed: Placed) -> dict[str, xr.Datas
             found = [own[kind] for kind in kinds if kind in own]
             images = [source for source in found if source.path.endswith(".jp2")]
             if images and cut is not None:
-                array = raster_mask(images[0], raster.shape, cut, block=BLOCK_PX[native])
+                # Footprints at 60 m are small, and asked for as a whole.
+                small = kinds == ("DETFOO",) and native == 60
+                block = max(raster.shape) if small else BLOCK_PX[native]
+                array = raster_mask(images[0], raster.shape, cut, block=block)
                 whole = images[0] if array.shape == raster.shape else None
                 add(path.format(native), band, array, raster.window(*cut), title, whole)
             elif found and not images:

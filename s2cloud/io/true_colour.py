@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numba
 import numpy as np
 
 from s2cloud.model.schema import ENCODINGS
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["true_colour"]
 
 
-def true_colour(counts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+def true_colour(
+    counts: npt.NDArray[np.uint16], out: npt.NDArray[np.uint8] | None = None
+) -> npt.NDArray[np.uint8]:
     """Byte of one colour of the true-colour image from stored reflectance.
 
     Parameters
     ----------
     counts
-        Stored reflectance, 0 for no-data.
+        Stored reflectance, 0 for no-data, shape (..., y, x).
+    out
+        Where to put it, a new array if None.
 
     Returns
     -------
@@ -33,7 +38,20 @@ def true_colour(counts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     >>> true_colour(np.array([0, 1001, 1100, 2000, 3500], np.uint16))
     array([  0,   1,  11, 102, 255], dtype=uint8)
     """
-    return _TRUE_COLOUR[counts]
+    if out is None:
+        out = np.empty(counts.shape, np.uint8)
+    if counts.ndim == 2:
+        _look_up(counts, _TRUE_COLOUR, out)
+    else:
+        out[...] = _TRUE_COLOUR[counts]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _look_up(counts: Any, table: Any, out: Any) -> None:
+    for i in range(counts.shape[0]):
+        for j in range(counts.shape[1]):
+            out[i, j] = table[counts[i, j]]
 
 
 def _true_colour_table() -> npt.NDArray[np.uint8]:

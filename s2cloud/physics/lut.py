@@ -66,6 +66,20 @@ class _Band(NamedTuple):
     albedo: Float32s
 
 
+class _Corners(NamedTuple):
+    """Path reflectance on the lattice for the directions last asked for, with any aerosol."""
+
+    directions: tuple[NDArray[np.float64], ...]
+    size: int
+    origin: NDArray[np.int64]
+    corners: NDArray[np.int64]
+    path: Float32s
+
+    def serves(self, points: tuple[NDArray[np.float64], ...], size: int) -> bool:
+        """Whether these are the same directions; NaN never are."""
+        return size == self.size and all(map(np.array_equal, self.directions, points))
+
+
 class LookUpTable:
     """Atmospheric optics of one sensor and aerosol, from `load`.
 
@@ -91,6 +105,7 @@ class LookUpTable:
         self._lattices = lattice(sza, vza, raa)
         self._arrays = {name: array[index] for name, array in arrays.items()}
         self._bands: dict[int, _Band] = {}
+        self._corners: dict[int, _Corners] = {}
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -152,27 +167,30 @@ class LookUpTable:
         out = np.empty((6, size), dtype=np.float32)
         points = tuple(_flat(a, shape) for a in inputs)
         if size:
-            self._evaluate(self._band(index), points, out)
+            self._evaluate(index, points, out)
         return Optics(*(row.reshape(shape) for row in out))
 
-    def _evaluate(
-        self, band: _Band, points: tuple[NDArray[np.float64], ...], out: Float32s
-    ) -> None:
-        size = out.shape[1]
-        origin, corners, count = mark(self._lattices, points, size)
-        if count > _MOST_CORNERS and size > _FEWEST_POINTS:
-            half = size // 2
-            for part in (slice(0, half), slice(half, size)):
-                cut = tuple(p if p.size == 1 else p[part] for p in points)
-                self._evaluate(band, cut, out[:, part])
-            return
-        path = path_on_corners(
-            self._lattices, self._nodes, self._inverses, band.path, origin, corners, count,
-            self._nodes[-1].size,
-        )  # fmt: skip
+    def _evaluate(self, index: int, points: tuple[NDArray[np.float64], ...], out: Float32s) -> None:
+        size, band = out.shape[1], self._band(index)
+        known = self._corners.get(index)
+        if known is None or not known.serves(points, size):
+            origin, corners, count = mark(self._lattices, points, size)
+            if count > _MOST_CORNERS and size > _FEWEST_POINTS:
+                half = size // 2
+                for part in (slice(0, half), slice(half, size)):
+                    cut = tuple(p if p.size == 1 else p[part] for p in points)
+                    self._evaluate(index, cut, out[:, part])
+                return
+            path = path_on_corners(
+                self._lattices, self._nodes, self._inverses, band.path, origin, corners, count,
+                self._nodes[-1].size,
+            )  # fmt: skip
+            known = _Corners(tuple(p.copy() for p in points[:3]), size, origin, corners, path)
+            # Retrievals ask for one aerosol after another in the same directions.
+            self._corners[index] = known
         interpolate(
-            self._lattices, self._nodes, self._inverses[3], origin, corners,
-            path, band.total, band.direct, band.albedo, points, out,
+            self._lattices, self._nodes, self._inverses[3], known.origin, known.corners,
+            known.path, band.total, band.direct, band.albedo, points, out,
         )  # fmt: skip
 
     def _band(self, index: int) -> _Band:

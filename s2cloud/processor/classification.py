@@ -30,7 +30,7 @@ from s2cloud.algorithms.classification.trace import Traced
 from s2cloud.model.bands import BAND_INDEX, BANDS
 from s2cloud.model.errors import InputError
 from s2cloud.model.grid import grid_of
-from s2cloud.model.schema import NODATA, land_cover_path
+from s2cloud.model.schema import NODATA, SATURATED, land_cover_path
 from s2cloud.physics import gases
 from s2cloud.physics.angles import airmass
 from s2cloud.processor.classifier import classifier, cloud_probability
@@ -177,6 +177,7 @@ def classify_overview(
     corner: tuple[int, int] = (0, 0),
     detectors: npt.NDArray[Any] | None = None,
     snow_possible: bool = True,
+    in_place: bool = False,
 ) -> tuple[ClassificationScene, Codes]:
     """Scene stage of the classification.
 
@@ -194,6 +195,8 @@ def classify_overview(
         Number of the detector of B08 on each overview pixel, 0 = none; shape (y, x).
     snow_possible
         Whether the snow climatology allows snow.
+    in_place
+        Whether `toa` may be changed.
 
     Returns
     -------
@@ -201,7 +204,7 @@ def classify_overview(
         What the blocks need, and the classes of the overview, shape (y, x).
     """
     config = given.config.classification
-    toa = above_vapour(given, toa)
+    toa = above_vapour(given, toa, in_place=in_place)
     found = options_of(config, snow_possible=snow_possible)
     size = given.grid.pixel_size
     ground = Ground(altitude=given.meteorology.elevation, **(maps or {}))
@@ -218,9 +221,10 @@ def classify_counts(
     given: SceneInput, counts: list[npt.NDArray[np.uint16]], **surroundings: Any
 ) -> tuple[ClassificationScene, Codes]:
     """`classify_overview` of the counts of all thirteen bands, shape (y, x) each."""
-    pairs = zip(BANDS, counts, strict=True)
-    toa = np.stack([decoded(given, name, values) for name, values in pairs])
-    return classify_overview(given, toa, **surroundings)
+    toa = np.empty((len(BANDS), *counts[0].shape), np.float32)
+    for plane, name, values in zip(toa, BANDS, counts, strict=True):
+        plane[:] = decoded(given, name, values)
+    return classify_overview(given, toa, in_place=True, **surroundings)
 
 
 def parallax_state(scene: ClassificationScene) -> npt.NDArray[np.int8]:
@@ -268,21 +272,26 @@ def sky_of(given: SceneInput, detectors: npt.NDArray[Any] | None = None) -> Sky:
         vectors = points.view if parity is None or points.parity is None else points.parity[parity]
         # The interpolation of the sun's direction, given that of a view.
         towards = replace(points, sun=vectors[BAND_INDEX[band]])
-        found = geometry.sun_vector(towards, x[::_STEP], y[::_STEP])
-        full = [np.repeat(np.repeat(v, _STEP, 0), _STEP, 1)[: y.size, : x.size] for v in found]
+        east, north = geometry.sun_vector(towards, x[::_STEP], y[::_STEP])
         return (
-            np.degrees(np.arctan(np.hypot(*full))).astype(np.float32),
-            np.degrees(np.arctan2(full[0], full[1])).astype(np.float32),
+            np.degrees(np.arctan(np.hypot(east, north))).astype(np.float32),
+            np.degrees(np.arctan2(east, north)).astype(np.float32),
         )
+
+    def spread(values: Any) -> Any:
+        """Values of the nodes on the pixels around them, last axes (y, x)."""
+        wide = np.repeat(np.repeat(values, _STEP, -2), _STEP, -1)
+        return wide[..., : y.size, : x.size]
 
     parities = (None,) if detectors is None or points.parity is None else (0, 1)
     shifts = [
-        np.stack(parallax_vector(*view("b08", parity), *view("b8a", parity))) for parity in parities
+        spread(np.stack(parallax_vector(*view("b08", parity), *view("b8a", parity))))
+        for parity in parities
     ]
     shift = shifts[0]
     if len(shifts) == 2 and detectors is not None:
         shift = np.where(np.asarray(detectors) % 2 == 1, shifts[1], shifts[0])
-    vza, vaa = view("b02", None)
+    vza, vaa = map(spread, view("b02", None))
     usable = np.hypot(*shift) >= _LEAST_SHIFT
     known = usable.any()
     if known and not usable.all():
@@ -380,7 +389,9 @@ def pixels_of(
     saturated = np.zeros(shape, dtype=bool)
     for plane, (band, values) in zip(toa, pairs, strict=True):
         plane[:] = band.reflectance(block, values)
-        saturated |= band.saturated(block, values)
+        # A look at the largest count is all that most blocks need.
+        if values.max(initial=0) == SATURATED:
+            saturated |= band.saturated(block, values)
     return above_vapour(spec.given, toa, in_place=True), saturated
 
 

@@ -112,19 +112,18 @@ def _shadows_of(
         sky.vza,
         sky.vaa,
         height_std=std,
+        vector=view.shadow_vector,
     )
     return np.rint(np.clip(likely, 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def _from_outside(view: Overview, cloud: Mask, scl: Codes, height: Floats) -> Codes:
     """Possible shadows of clouds beyond the edge, of which there are as many as within."""
-    sky = view.sky
-    vector = shadow.shadow_vector(sky.sza, sky.saa, sky.vza, sky.vaa, view.pixel_size)
     known = height[cloud & np.isfinite(height)]
     heights = (float(known.mean()), float(known.std())) if known.size else None
     valid = int(np.count_nonzero(scl > SCL.SATURATED_OR_DEFECTIVE))
     cover = float(np.count_nonzero(cloud)) / max(valid, 1)
-    likely = shadow.shadow_from_outside(cloud.shape, heights, *vector)
+    likely = shadow.shadow_from_outside(cloud.shape, heights, *view.shadow_vector)
     likely[cloud] = 0
     if view.ground.slope is not None:
         # Slopes are dark without clouds.
@@ -149,8 +148,6 @@ def _sunlit_water(view: Overview, due: Mask, scl: Codes) -> Mask:
 
 def _matched(view: Overview, cloud: Mask, height: Floats | None, state: State) -> Floats:
     """Heights by the shadows themselves, by parallax where there is no match."""
-    sky = view.sky
-    vector = shadow.shadow_vector(sky.sza, sky.saa, sky.vza, sky.vaa, view.pixel_size)
     anywhere = State(state.scl.copy(), state.confidence.copy(), state.near_snow)
     geometric, view.geometric = view.geometric, np.full_like(view.geometric, 255)
     mark_shadows(view.toa, view.planes(anywhere), view.facts, anywhere.scl)
@@ -160,7 +157,7 @@ def _matched(view: Overview, cloud: Mask, height: Floats | None, state: State) -
         anywhere.scl == SCL.CLOUD_SHADOW,
         state.scl > SCL.SATURATED_OR_DEFECTIVE,
         height,
-        *vector,
+        *view.shadow_vector,
     )
 
 

@@ -76,6 +76,7 @@ def geometric_shadow(  # noqa: PLR0913 -- two directions and what is known of he
     *,
     surface_elevation: float = 0.0,
     height_std: float = 400.0,
+    vector: tuple[Floats, Floats] | None = None,
 ) -> Floats:
     """Possibility that the shadow of a cloud falls on a pixel.
 
@@ -96,6 +97,8 @@ def geometric_shadow(  # noqa: PLR0913 -- two directions and what is known of he
         Elevation of the ground, in the datum of `height`: 0 where heights are above ground. [m]
     height_std
         Standard deviation of a pixel's own height. [m]
+    vector
+        From `shadow_vector` for these directions, where it is known already.
 
     Returns
     -------
@@ -121,7 +124,7 @@ def geometric_shadow(  # noqa: PLR0913 -- two directions and what is known of he
             expected="sun zeniths below 90 degrees",
             found=float(np.max(sza)),
         )
-    down, right = shadow_vector(sza, saa, vza, vaa, pixel_size)
+    down, right = vector or shadow_vector(sza, saa, vza, vaa, pixel_size)
     own = np.full((1, 1), np.nan, np.float32)
     mean, std = np.nan, _HIGHEST
     if isinstance(height, tuple):
