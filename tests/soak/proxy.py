@@ -43,11 +43,17 @@ class Breaker:
     rate: float
     dice: random.Random
     broken: dict[str, int] = field(default_factory=dict)
+    seen: list[tuple[str, str, str]] = field(default_factory=list)
     session: ClientSession | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/faults-so-far":
             return web.json_response(self.broken)
+        if request.path == "/requests-so-far":
+            return web.json_response(self.seen)
+        payer = request.headers.get("x-amz-request-payer", "")
+        signature = request.headers.get("Authorization", "")
+        self.seen.append((f"{request.method} {request.raw_path}", payer, signature[:16]))
         fault = ""
         if self.dice.random() < self.rate:
             fault = self.dice.choice(FAULTS) if self.fault == "all" else self.fault
@@ -130,6 +136,12 @@ def broken(upstream: int, fault: str, rate: float, seed: int) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def requests_so_far(endpoint: str) -> list[tuple[str, str, str]]:
+    """What passed a proxy: method and path, who pays, start of the signature."""
+    with urlopen(f"{endpoint}/requests-so-far") as answer:  # noqa: S310
+        return [tuple(entry) for entry in json.load(answer)]
 
 
 def _wait(port: int) -> None:

@@ -16,6 +16,7 @@ import xarray as xr
 
 from s2cloud.io import commit as commit_module
 from s2cloud.io.cog_writer import to_cog
+from s2cloud.io.draft import draft
 from s2cloud.io.product import write_product
 from s2cloud.io.receipt import Layout, Receipt, existing_receipt
 from s2cloud.io.stores import Store, open_store
@@ -354,7 +355,7 @@ def test_another_product_that_commits_first_is_not_harmed(make_chip, memory_url,
 
 
 def test_file_that_vanishes_is_noticed_before_the_commit(make_chip, memory_url, monkeypatch):
-    finish = commit_module.draft
+    finish = draft
 
     def sabotage(run, results):
         run.store.delete(results[0].written[0].path)
