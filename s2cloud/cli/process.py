@@ -80,10 +80,11 @@ def process(  # noqa: PLR0913  # one parameter per option
     """
     from s2cloud.config import load_config  # noqa: PLC0415  # keep --help fast
     from s2cloud.scheduling.cluster import cluster  # noqa: PLC0415
-    from s2cloud.scheduling.heap import keep_freed_memory  # noqa: PLC0415
+    from s2cloud.scheduling.heap import keep_freed_memory, spare_modules  # noqa: PLC0415
     from s2cloud.scheduling.jobs import Job, run_job  # noqa: PLC0415
 
     keep_freed_memory()
+    spare_modules()
     common = parse_storage_options(storage_option, storage_options)
     separate = parse_storage_options(dst_storage_option, dst_storage_options)
     auxiliary = parse_storage_options(aux_storage_option, aux_storage_options)
