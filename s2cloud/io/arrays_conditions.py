@@ -31,7 +31,7 @@ class Angles:
     Attributes
     ----------
     sza, saa, vza, vaa
-        Numbers, values per band, or arrays of tie points.
+        Numbers, values per band, or arrays of tie points. [degree]
     bands
         Bands that are there, in ESA's order.
     """

@@ -242,6 +242,10 @@ def load(
     folder
         Where to look for ``lut_<aerosol>.npz``; by default the tables of the package.
 
+    Returns
+    -------
+    LookUpTable
+
     Raises
     ------
     UsageError

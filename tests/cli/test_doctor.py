@@ -70,7 +70,7 @@ def test_a_damaged_table_and_a_broken_library(run, monkeypatch):
     def gdal():
         raise ImportError("libgdal.so.36: cannot open shared object file")
 
-    monkeypatch.setattr(doctor.lut, "load", load)
+    monkeypatch.setattr("s2cloud.physics.lut.load", load)
     monkeypatch.setattr(doctor, "_gdal", gdal)
     code, out, _ = run("doctor", "--json")
     found = findings(out)
@@ -92,7 +92,7 @@ def test_compiled_code_that_cannot_be_kept(run, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     code, out, _ = run("doctor")
     assert code == 2
     assert "failure  compiled code: cannot be kept: [Errno 13]" in out
