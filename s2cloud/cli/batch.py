@@ -84,6 +84,7 @@ def batch(**given: Any) -> int:
     """
     from s2cloud.scheduling.cluster import cluster  # noqa: PLC0415  # keep --help fast
     from s2cloud.scheduling.observe import observed  # noqa: PLC0415
+    from s2cloud.scheduling.remote import leads  # noqa: PLC0415
     from s2cloud.scheduling.submit import carry_out  # noqa: PLC0415
     from s2cloud.scheduling.tracing import traced  # noqa: PLC0415
 
@@ -92,7 +93,7 @@ def batch(**given: Any) -> int:
     with (
         contextlib.ExitStack() as stack,
         _Screen() as screen,
-        observed(given["metrics"]) as metrics,
+        observed(given["metrics"] if leads(given["kind"]) else None) as metrics,
     ):
 
         def on_event(event: Event | None, now: Snapshot) -> None:

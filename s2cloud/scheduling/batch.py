@@ -104,6 +104,7 @@ class Batch:
         self._stop_at = math.inf
         self._save_at = -math.inf
         self._generation = 0
+        self._largest = 0
         self._settled: list[str] = []
 
     # -- for those outside -------------------------------------------------------------------
@@ -127,6 +128,7 @@ class Batch:
             If the cluster is lost; what ran waits again, and `run` may be called with another.
         """
         self._generation += 1
+        self._largest = 0
         for entry in list(self._roster.of("running", "projecting")):
             self._roster.move(entry, "waiting" if entry.cost is not None else "new")
         try:
@@ -173,6 +175,9 @@ class Batch:
         running = list(self._roster.of("running"))
         products_at = Counter(name for entry in running for name in entry.workers)
         memory = {worker.name: worker.memory for worker in self._facts.workers}
+        # One that died of a product is not there when that is told.
+        sizes = (worker.memory_limit for worker in self._facts.workers)
+        self._largest = max(self._largest, *sizes, 0)
         for entry in running:
             found = self._facts.products.get(entry.mark)
             if found is not None:
@@ -314,7 +319,7 @@ class Batch:
             return
         entry.not_before = self._now() + wait
         if isinstance(known, CapacityError) and entry.cost is not None:
-            self._roster.price(entry, more_memory(entry.cost, self._facts.workers))
+            self._roster.price(entry, more_memory(entry.cost, self._largest))
         self._roster.move(entry, "waiting" if entry.cost is not None else "new")
         self._happened("retry", entry, entry.causes[-1])
 

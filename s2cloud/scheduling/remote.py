@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-__all__ = ["Wish", "kubernetes_spec", "remote_cluster"]
+__all__ = ["Wish", "kubernetes_spec", "leads", "remote_cluster"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,19 @@ class Wish:
     threads: int
     memory: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+def leads(kind: str) -> bool:
+    """Whether this process carries out the batch.
+
+    Inside of ``srun`` the same program runs on every rank; all but one become the scheduler or a
+    worker as soon as they open the cluster, and never come back from it.
+    """
+    return kind != "slurm-runner" or os.environ.get("SLURM_PROCID", "1") == "1"
+
+
+def _leave(*_: Any) -> None:
+    raise SystemExit(0)
 
 
 @contextlib.contextmanager
@@ -163,6 +177,9 @@ def _slurm_runner(stack: contextlib.ExitStack, wish: Wish) -> Client:
     options = dict(wish.options)
     options.setdefault("scheduler_file", f"s2cloud-scheduler-{os.environ.get('SLURM_JOB_ID')}.json")
     options.setdefault("worker_options", {"nthreads": wish.threads})
+    if not leads("slurm-runner"):
+        # The runner ends scheduler and workers by SIGINT, which must mean just that.
+        signal.signal(signal.SIGINT, _leave)
     runner = _library("dask_jobqueue.slurm", "cluster").SLURMRunner(**options)
     return stack.enter_context(Client(stack.enter_context(runner)))
 
@@ -246,8 +263,12 @@ def _gateway(stack: contextlib.ExitStack, wish: Wish) -> Client:
 
 
 def _library(name: str, extra: str) -> Any:
+    handler = signal.getsignal(signal.SIGINT)
     try:
-        return importlib.import_module(name)
+        found = importlib.import_module(name)
+        # dask_jobqueue takes the signal for itself when it is imported.
+        if signal.getsignal(signal.SIGINT) is not handler and handler is not None:
+            signal.signal(signal.SIGINT, handler)
     except ImportError as error:
         raise UsageError(
             "library for this kind of cluster is not installed",
@@ -255,6 +276,7 @@ def _library(name: str, extra: str) -> Any:
             found=f"no module {error.name}",
             fix=f"pip install 's2cloud[{extra}]'",
         ) from error
+    return found
 
 
 _KINDS: Final[Mapping[str, Callable[[contextlib.ExitStack, Wish], Client]]] = {

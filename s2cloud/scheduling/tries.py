@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Final
 from s2cloud.model.errors import CapacityError, InputError, S2CloudError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from s2cloud.scheduling.batch_events import Policy
-    from s2cloud.scheduling.ledger import WorkerFacts
     from s2cloud.scheduling.runfile import Entry
     from s2cloud.scheduling.strategies import Cost
 
@@ -38,13 +35,20 @@ def wait_before_next(tries: int, error: S2CloudError | None, policy: Policy) -> 
     return min(LONGEST_WAIT_S, policy.wait_s * 2.0 ** (tries - 1))
 
 
-def more_memory(cost: Cost, workers: Iterable[WorkerFacts]) -> Cost:
+def more_memory(cost: Cost, largest: int) -> Cost:
     """Cost of a product that ran out of memory: twice as much, up to a worker of its own.
 
-    Others that ran beside it may have died with it: alone it takes nobody along.
+    Others that ran beside it may have died with it: what needs more than half of a worker is
+    alone there, and takes nobody along.
+
+    Parameters
+    ----------
+    cost
+        As projected for the try that failed.
+    largest
+        Memory of the largest worker. [byte]
     """
-    largest = max((worker.memory_limit for worker in workers), default=0)
-    need = max(2 * cost.memory_bytes, largest // 2)
+    need = max(2 * cost.memory_bytes, largest // 2 + 1)
     return replace(cost, memory_bytes=min(need, largest) or need)
 
 

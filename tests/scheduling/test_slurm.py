@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -61,3 +63,23 @@ def test_a_batch_through_the_queue_survives_a_cancelled_job(queue, tmp_path):
     assert len(list((tmp_path / "l2a").glob("*/receipt.json"))) == 2
     assert {entry.tries for entry in result.entries} <= {1, 2}
     assert queue("squeue", "-h", "-t", "R", "-o", "%i") == []
+
+
+def test_one_job_step_runs_this_program_as_scheduler_client_and_workers(queue, tmp_path):
+    for tile in ("32TQM", "32TQL"):
+        simulate_l1c(tmp_path / "l1c", size=96, tile=tile)
+    step = ["srun", "-n", "4", "--overcommit", "--mem=0", "-t", "5"]
+    words = ["batch", f"{tmp_path}/l1c/", str(tmp_path / "l2a"), "--format", "cog", "--json"]
+    done = subprocess.run(  # noqa: S603
+        [*step, sys.executable, "-m", "s2cloud", *words, "--cluster", "slurm-runner"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    products = json.loads(done.stdout)["products"]
+    assert [each["state"] for each in products] == ["done", "done"]
+    assert len(list((tmp_path / "l2a").glob("*/receipt.json"))) == 2
+    assert queue("squeue", "-h", "-t", "PD,R", "-o", "%i") == []
