@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint docs bench lock clean
+.PHONY: help demo test soak cluster-test image-test lint docs bench lock clean
 
 help:
 	@echo "make demo   simulate a product, process it bucket to bucket, compare with the truth: demo/"
 	@echo "make test   run the tests"
 	@echo "make soak   kill runs, break stores, damage inputs, for hours: docs/robustness.md"
+	@echo "make cluster-test  the chart on a real API server: docs/service.md"
+	@echo "make image-test    build the image and run it confined"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  CPU seconds and memory beside a plain copy: docs/performance.md"
 	@echo "make docs   the documentation as web pages: site/"
@@ -28,6 +30,16 @@ soak: $(VENV)/.dev
 	-bash .ci/versitygw
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 	S2CLOUD_KILL_ROUNDS=10 $(BIN)/python -m pytest tests/scheduling/test_kill.py
+	$(BIN)/python -m pytest tests/service/test_products.py -m slow
+
+# A real Kubernetes API server and the dask operator; the first time the server is built, ten minutes.
+cluster-test: $(VENV)/.dev
+	.ci/kubernetes build > /dev/null
+	.ci/own-network $(BIN)/python -m pytest tests/cluster -m slow $(PYTEST_ARGS)
+
+# The container image, built and run as a cluster runs it.
+image-test: $(VENV)/.dev
+	PYTHON=$(BIN)/python docker/check
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
