@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from s2cloud.io.receipt import existing_receipt
+from s2cloud.service.records import records_of
+from s2cloud.service.settings import load_settings
 from s2cloud.simulation.product import simulate_l1c
 from tests.service.parts import ready_event
 
@@ -88,6 +90,62 @@ def test_product_uploaded_file_by_file_is_made_when_complete_and_seen_in_a_brows
     assert "is made" in again.stderr
     unknown = s2cloud("jobs", "cancel", "nothing", "--settings", str(settings))
     assert unknown.returncode == 3
+    if page is None:
+        pytest.skip("all but the page in a browser was checked: no chromium here")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_product_is_made_once_by_those_who_live_when_others_are_killed_at_it(tmp_path: Path):
+    """Two processes; whichever makes the product is killed while pixels are computed."""
+    whole = Path(simulate_l1c(tmp_path / "l1c", size=96).uri)
+    settings = tmp_path / "settings.yaml"
+    text = SETTINGS.format(folder=tmp_path).replace("workers: 2", "workers: 1")
+    settings.write_text(text.replace("scan_seconds: 0.5", "scan_seconds: 0.2"), encoding="utf-8")
+    records = records_of(load_settings(str(settings)))
+    words = [sys.executable, "-m", "s2cloud", "serve", "--settings", str(settings)]
+    running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(number: int) -> str:
+        with (tmp_path / f"log-{number}").open("wb") as log:
+            process = subprocess.Popen(words, stderr=log)  # noqa: S603
+        running[process.pid] = process
+        return _listening(tmp_path / f"log-{number}", process)
+
+    def maker(tries: int) -> int:
+        """Process that makes the product in this try, once it writes of it."""
+        deadline = time.monotonic() + 90
+        while True:
+            begun = records.tries(job)
+            staged = list((tmp_path / "l2a").glob("**/*.tif"))
+            if len(begun) == tries and (staged or tries > 1):
+                return int(begun[-1]["by"].split()[-1])
+            assert records.ended(job) is None, "too quick to be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    try:
+        urls = [start(number) for number in range(2)]
+        event = json.dumps(ready_event(str(whole / "manifest.safe"))).encode()
+        job = next(iter(json.loads(get(f"{urls[0]}/events", event))["jobs"]))
+        for kill in range(2):
+            pid = maker(kill + 1)
+            running[pid].kill()
+            running.pop(pid).wait()
+        assert running == {}
+        start(2)
+        _until_done(start(3))
+    finally:
+        for process in running.values():
+            process.send_signal(signal.SIGTERM)
+        codes = [process.wait(60) for process in running.values()]
+    assert codes == [0, 0]
+    ended = records.ended(job)
+    assert ended is not None
+    assert (ended.state, ended.facts["tries"]) == ("done", 3)
+    assert ended.facts["causes"] == ["the process that made it died"] * 2
+    (product,) = (path for path in (tmp_path / "l2a").iterdir() if path.name.startswith("S2A"))
+    assert s2cloud("validate", str(product)).returncode == 0
 
 
 def _listening(log: Path, process: subprocess.Popen[bytes]) -> str:
