@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 import numpy as np
 
+from s2cloud.algorithms.cirrus import STATES as CIRRUS_STATES
 from s2cloud.algorithms.classification import PARALLAX
 from s2cloud.io.receipt import Layout, read_receipt
 from s2cloud.io.report_charts import class_map, colour_bar, data_url, field_map, histogram
@@ -17,7 +18,8 @@ from s2cloud.io.stores import open_store
 from s2cloud.model.bands import BAND_INFO, BANDS, SENSORS
 from s2cloud.model.errors import InputError
 from s2cloud.model.palette import CLASS_COLOURS, limits_of
-from s2cloud.model.schema import SCL, Flag
+from s2cloud.model.schema import SCL
+from s2cloud.processor.mixture import MIXTURE_METHODS
 from s2cloud.processor.scene import AOT_METHODS, TERRAIN_METHODS
 
 if TYPE_CHECKING:
@@ -38,14 +40,23 @@ _BRIGHT: Final = 0.6
 _CLEAR: Final = (SCL.VEGETATION, SCL.NOT_VEGETATED, SCL.WATER, SCL.SNOW_ICE)
 _RETRIEVAL: Final = {
     "aot_method": ("aerosol from", AOT_METHODS),
+    "aerosol_method": ("kind of aerosol from", MIXTURE_METHODS),
     "terrain_correction": ("terrain correction", TERRAIN_METHODS),
     "cloud_parallax": ("cloud heights by parallax", PARALLAX),
     "adjacency": ("adjacency correction", ("off", "on")),
+    "cirrus_correction": ("cirrus correction", CIRRUS_STATES),
 }
 _NUMBERS: Final = {
     "aot_mean": ("mean optical thickness at 550 nm", "{:.3f}"),
     "aot_uncertainty_mean": ("its one-sigma uncertainty", "{:.3f}"),
     "aot_prior_weight": ("weight of the forecast or constant", "{:.0%}"),
+    "aot_lowered": ("taken off, lest land turn negative", "{:.3f}"),
+    "aerosol_continental": ("share of continental aerosol", "{:.0%}"),
+    "aerosol_maritime": ("share of maritime aerosol", "{:.0%}"),
+    "aerosol_urban": ("share of urban aerosol", "{:.0%}"),
+    "aerosol_desert": ("share of desert aerosol", "{:.0%}"),
+    "aerosol_coarse_uncertainty": ("uncertainty of the coarse share", "{:.0%}"),
+    "dark_water_pixels": ("pixels of dark water, 60 m", "{:.0f}"),
     "dark_vegetation_fraction": ("dark vegetation in clear land", "{:.1%}"),
     "tcwv_mean": ("mean water vapour column", "{:.1f} kg m⁻²"),
     "tcwv_uncertainty_mean": ("its one-sigma uncertainty", "{:.1f} kg m⁻²"),
@@ -130,7 +141,7 @@ def report_html(
         figures=_figures(receipt),
         maps=_maps(pictures),
         shares=_shares(receipt),
-        flags=_flags(pictures),
+        flags=_flags(receipt),
         spectra=_spectra(pictures, receipt),
         fields=_fields(pictures),
         retrieval=_retrieval(receipt),
@@ -200,18 +211,12 @@ def _shares(receipt: Receipt) -> list[dict[str, Any]]:
     ]
 
 
-def _flags(pictures: Pictures) -> list[tuple[str, str]]:
-    values = pictures.stored.get("flags")
-    if values is None or not (valid := (values & Flag.VALID) > 0).any():
-        return []
-    rows = []
-    for flag in Flag:
-        share = 100.0 * float(((values & flag) > 0).sum()) / values.size
-        if flag != Flag.VALID:
-            share = 100.0 * float(((values[valid] & flag) > 0).mean())
-        name = (flag.name or "").lower().replace("_", " ")
-        rows.append((name, f"{share:.2f} %" if share else "none"))
-    return rows
+def _flags(receipt: Receipt) -> list[tuple[str, str]]:
+    shares: dict[str, float] = receipt.statistics.get("flag_percentages", {})
+    return [
+        (name.replace("_", " "), f"{share:.2f} %" if share else "none")
+        for name, share in shares.items()
+    ]
 
 
 def _spectra(pictures: Pictures, receipt: Receipt) -> list[dict[str, str]]:

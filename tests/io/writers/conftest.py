@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -175,3 +179,26 @@ def s3_server() -> Iterator[dict[str, Any]]:
     ).create_bucket(Bucket="bucket")
     yield {"endpoint_url": endpoint, **options}
     server.stop()
+
+
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes an environment with some packages; gives its interpreter.
+
+    Kept in the folder S2CLOUD_READERS if that is set.
+    """
+
+    def made(*packages: str) -> Path:
+        folder = os.environ.get("S2CLOUD_READERS") or str(tmp_path_factory.mktemp("readers"))
+        home = Path(folder) / packages[0].replace("=", "-")
+        python = home / "bin" / "python"
+        if not python.exists():
+            subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603
+            # Each in a call of its own: the second may override what the first is bound to.
+            for package in packages:
+                call = [str(python), "-m", "pip", "install", "--quiet", package]
+                if subprocess.run(call, check=False).returncode:  # noqa: S603
+                    pytest.skip(f"{package} cannot be installed")
+        return python
+
+    return made

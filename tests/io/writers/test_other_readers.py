@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +16,9 @@ from s2cloud.io.zarr_writer import ZarrOptions, to_zarr
 from s2cloud.model.bands import L2A_BANDS
 from s2cloud.processor import process
 from s2cloud.simulation import simulate_l1c
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EOPF = """
 import json, sys
@@ -58,20 +59,6 @@ print(json.dumps(found))
 """
 
 
-def environment(folder: Path, *packages: str) -> Path:
-    """Interpreter of a new environment; kept in the folder S2CLOUD_READERS if that is set."""
-    home = Path(os.environ.get("S2CLOUD_READERS", folder)) / packages[0].replace("=", "-")
-    python = home / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603
-        # Each in a call of its own: the second may override what the first is bound to.
-        for package in packages:
-            call = [str(python), "-m", "pip", "install", "--quiet", package]
-            if subprocess.run(call, check=False).returncode:  # noqa: S603
-                pytest.skip(f"{package} cannot be installed")
-    return python
-
-
 def answer(python: Path, program: str, path: Path) -> dict[str, list[object]]:
     done = subprocess.run(  # noqa: S603
         [str(python), "-W", "ignore", "-c", program, str(path)],
@@ -96,8 +83,8 @@ def stores(make_l2a, granule, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_eopf_loads_version_2(stores, tmp_path_factory):
-    python = environment(tmp_path_factory.mktemp("readers"), "eopf==2.8.1")
+def test_eopf_loads_version_2(stores, environment):
+    python = environment("eopf==2.8.1")
     found = answer(python, EOPF, stores[2])
     with xr.open_datatree(stores[2], engine="zarr") as tree:
         for name, (shape, mean) in found.items():
@@ -109,9 +96,9 @@ def test_eopf_loads_version_2(stores, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_eopf_loads_a_safe_product(tmp_path, tmp_path_factory):
+def test_eopf_loads_a_safe_product(tmp_path, environment):
     """It insists on the masks of the Level-1C product, and on as many angle grids in each band."""
-    python = environment(tmp_path_factory.mktemp("readers"), "eopf==2.8.1")
+    python = environment("eopf==2.8.1")
     l1c = open_l1c(simulate_l1c(tmp_path / "l1c", size=600).uri)
     write_product(process(l1c), tmp_path / "l2a", formats=("safe", "zarr"), l1c=l1c)
     found = answer(python, EOPF_SAFE, next((tmp_path / "l2a").glob("*.SAFE")))
@@ -132,9 +119,8 @@ def test_eopf_loads_a_safe_product(tmp_path, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("version", [2, 3])
-def test_xarray_eopf_reads_both_versions(stores, tmp_path_factory, version):
-    folder = tmp_path_factory.mktemp("readers")
-    python = environment(folder, "xarray-eopf==0.3.1", "pystac-client", "zarr>=3")
+def test_xarray_eopf_reads_both_versions(stores, environment, version):
+    python = environment("xarray-eopf==0.3.1", "pystac-client", "zarr>=3")
     found = answer(python, XARRAY_EOPF, stores[version])
     with xr.open_datatree(stores[version], engine="zarr") as tree:
         for resolution in (10, 20, 60):

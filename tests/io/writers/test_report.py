@@ -64,6 +64,13 @@ def test_page_of_each_format(make_l2a, tmp_path, format_, granule):
     assert re.search(r"9\s*cloud high probability\s*\d+\.\d\d %", page.text)
 
 
+def test_shares_of_flags_are_told(make_l2a, tmp_path):
+    receipt = write_product(make_l2a(flags=True), tmp_path, formats=("safe",))
+    page = Page(report_html(tmp_path))
+    share = receipt.statistics["flag_percentages"]["detector_edge"]
+    assert re.search(rf"detector edge\s*{share:.2f} %", page.text)
+
+
 def test_report_of_a_store_alone_lies_beside_it(make_chip, tmp_path):
     to_zarr(make_chip(), tmp_path / "a.zarr")
     write_report(tmp_path / "a.zarr")
