@@ -66,12 +66,14 @@ def surface_ratio(b07: Floats, b8a: Floats, b11: Floats, b12: Floats) -> Floats:
 def retrieve(  # noqa: PLR0913 - the optics of a band have that many terms
     toa_b09: Floats,
     boa_b09: Floats,
+    around_b09: Floats,
     *,
     path_rayleigh: Floats,
     path_aerosol: Floats,
     transmittance: Floats,
     spherical_albedo: Floats,
     airmass: Floats,
+    diffuse_ratio: Floats,
     first_guess: Floats,
     slant_column: Callable[[Floats], npt.NDArray[Any]],
     transmittance_law: Callable[[Floats], npt.NDArray[Any]],
@@ -84,6 +86,8 @@ def retrieve(  # noqa: PLR0913 - the optics of a band have that many terms
         Top-of-atmosphere reflectance of B09, shape (y, x).
     boa_b09
         Surface reflectance of B09 expected from B8A and `surface_ratio`.
+    around_b09
+        The same of its surroundings, whose light reaches B09 as it does B8A.
     path_rayleigh, path_aerosol
         Path reflectance of air and what aerosols add, B09, without water vapour.
     transmittance
@@ -92,6 +96,8 @@ def retrieve(  # noqa: PLR0913 - the optics of a band have that many terms
         Spherical albedo in B09.
     airmass
         Sum of the relative airmasses of the two ways.
+    diffuse_ratio
+        Diffuse over direct transmittance from surface to sensor in B09.
     first_guess
         Column to begin with. [kg m-2]
     slant_column
@@ -108,7 +114,8 @@ def retrieve(  # noqa: PLR0913 - the optics of a band have that many terms
         at all.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        surface = boa_b09 / (1.0 - spherical_albedo * boa_b09) * transmittance
+        mixed = (boa_b09 + diffuse_ratio * around_b09) / (1.0 + diffuse_ratio)
+        surface = mixed / (1.0 - spherical_albedo * around_b09) * transmittance
         absorbed: npt.NDArray[Any] = np.ones_like(toa_b09)
         slant: npt.NDArray[Any] = np.broadcast_to(first_guess * airmass, toa_b09.shape)
         for _ in range(ROUNDS):

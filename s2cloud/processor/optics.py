@@ -146,6 +146,7 @@ class CellOptics:
         self.x, self.y = lattice.x, lattice.y
         self.table = mixtures.load(given.sensor, model or given.meteorology.aerosol_model)
         self._angles: dict[str, tuple[Angles, Angles, Angles]] = {}
+        self._last: tuple[str, Floats, tuple[lut.Optics, Floats]] | None = None
 
     def _angles_of(self, band: str) -> tuple[Angles, Angles, Angles]:
         """Sun and view zenith and relative azimuth, the same for any aerosol. [degree]."""
@@ -156,11 +157,16 @@ class CellOptics:
         return self._angles[band]
 
     def _evaluate(self, band: str, aot550: Floats) -> tuple[lut.Optics, Floats]:
+        if self._last is not None and self._last[0] == band and self._last[1] is aot550:
+            return self._last[2]
         sza, vza, raa = self._angles_of(band)
         optics = self.table.evaluate(
             band, sza=sza, vza=vza, raa=raa, aot550=aot550, pressure=self.pressure
         )
-        return optics, np.asarray(airmass(sza, vza), dtype=np.float32)
+        found = optics, np.asarray(airmass(sza, vza), dtype=np.float32)
+        # The terms of a band and the share of the molecules in it are asked for one by one.
+        self._last = (band, aot550, found)
+        return found
 
     def _gases(self, band: str, mass: Floats, tcwv: Floats) -> gases.GasTransmittance:
         return gases.transmittance(
@@ -233,6 +239,7 @@ class CellOptics:
                 dry * optics.transmittance_down * optics.transmittance_up,
                 optics.spherical_albedo,
                 mass,
+                optics.transmittance_up / optics.transmittance_up_direct - 1.0,
             )
         ).astype(np.float32)
 
@@ -308,7 +315,12 @@ def on_pixels(given: SceneInput, cells: Floats, cell_px: int) -> Floats:
 
 
 def vapour_column(
-    given: SceneInput, toa_b09: Floats, boa_b09: Floats, terms: Floats, first_guess: Floats
+    given: SceneInput,
+    toa_b09: Floats,
+    boa_b09: Floats,
+    terms: Floats,
+    first_guess: Floats,
+    around_b09: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Water vapour column of pixels or cells and its one-sigma uncertainty. [kg m-2].
 
@@ -322,17 +334,21 @@ def vapour_column(
         `VapourTerms.terms` on the same pixels.
     first_guess
         Column to begin with. [kg m-2], shape (y, x)
+    around_b09
+        Expected surface reflectance of the surroundings; the pixel's own if None.
     """
     options = given.config.water_vapour
     law = options.b09_law
     column, sigma = water_vapour.retrieve(
         toa_b09,
         boa_b09,
+        boa_b09 if around_b09 is None else around_b09,
         path_rayleigh=terms[0],
         path_aerosol=terms[1],
         transmittance=terms[2],
         spherical_albedo=terms[3],
         airmass=terms[4],
+        diffuse_ratio=terms[5],
         first_guess=first_guess,
         slant_column=partial(gases.slant_column, given.sensor, "b09", b09_law=law),
         transmittance_law=partial(

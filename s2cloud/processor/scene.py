@@ -73,11 +73,15 @@ class Planes:
         (1 or 2, 3 or TERMS, cell_y, cell_x); None where `terms` say all.
     cirrus
         Slope and background for ``cirrus.take_away``, None if nothing is taken away.
+    around
+        Surface reflectance of the surroundings, shape (cell_y, cell_x), of B8A, for the water
+        vapour; None where nothing asks for it.
     """
 
     terms: Floats
     detailed: Floats | None = None
     cirrus: tuple[float, float] | None = None
+    around: Floats | None = None
 
     @property
     def linear(self) -> bool:
@@ -87,16 +91,19 @@ class Planes:
 
 @dataclass(frozen=True, slots=True)
 class VapourTerms:
-    """Optics of B09 without water vapour on the cells of the scene, shape (5, cell_y, cell_x).
+    """Optics of B09 without water vapour on the cells of the scene, shape (6, cell_y, cell_x).
 
     Attributes
     ----------
     terms
         Path reflectance of air, what aerosols add, two-way transmittance, spherical albedo,
-        airmass.
+        airmass, diffuse over direct transmittance from surface to sensor.
+    ratio
+        Mean surface reflectance of B09 over B8A of the clear land.
     """
 
     terms: Floats
+    ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +253,8 @@ class Scene:
             simple = [path, gain, albedo]
         else:
             simple = list(surface.linear_terms(*terms, around))
-        return Planes(np.stack(simple), None if detailed is None else np.stack(detailed), thin)
+        slopes = None if detailed is None else np.stack(detailed)
+        return Planes(np.stack(simple), slopes, thin, around if band == "b8a" else None)
 
     def _on_slopes(
         self,
@@ -275,7 +283,9 @@ class Scene:
 
     def vapour_terms(self) -> VapourTerms:
         """Optics of B09 without water vapour on the cells."""
-        return VapourTerms(CellOptics(self.given, self.pressure).vapour(self.aot550))
+        ratio = VapourResult.ratio(self.vapour.coded_ratio)
+        mean = float(ratio.mean(where=self.clear_land)) if self.clear_land.any() else 1.0
+        return VapourTerms(CellOptics(self.given, self.pressure).vapour(self.aot550), mean)
 
     def summary(self) -> dict[str, Any]:
         """Numbers that belong into the product's metadata."""

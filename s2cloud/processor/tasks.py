@@ -154,7 +154,8 @@ def water_vapour(  # noqa: PLR0913 - pixels, scene and how they nest
     optics = np.stack([on_pixels(term) for term in terms.terms])
     # The slope of the surface between the bands comes from the overview, which reads no more bands.
     boa *= VapourResult.ratio(_overview(scene.vapour.coded_ratio, origin, shape, overview_px))
-    column, _ = vapour_column(scene.given, toa_b09, boa, optics, field)
+    beside = None if planes.around is None else on_pixels(planes.around) * np.float32(terms.ratio)
+    column, _ = vapour_column(scene.given, toa_b09, boa, optics, field, beside)
     seen = np.isfinite(column) & _overview(scene.clear_land, origin, shape, overview_px)
     column = np.where(seen, column, field).astype(np.float32)
     smooth: Floats = resampling.median3(column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["vegetation_evidence"]
 
 #: Pixels that tell the optical thickness at which the relations are made.
-FEW: Final = 2_000
+FEW: Final = 4_000
 #: Optical thickness on either side of it between which the change of the reflectance is taken.
 STEP: Final = 0.05
 #: The relations hardly change beyond.
@@ -35,24 +36,35 @@ def vegetation_evidence(pixels: Pixels, guess: float) -> list[aerosol.AerosolRet
     guess
         Optical thickness to begin with.
     """
-    told = []
-    # Coarse aerosol brightens the infrared: how leafy a pixel is depends on what is assumed.
-    index = np.zeros(pixels.green.shape, np.float32)
-    index[pixels.green] = aerosol.leafiness(
-        *(pixels.surface(band, guess, pixels.green) for band in ("b8a", "b12"))
-    )
-    for canopy in aerosol.CANOPIES:
-        members = pixels.green & canopy.holds(index)
-        few = np.zeros_like(members)
-        few[np.flatnonzero(members)[:: max(1, int(members.sum()) // FEW)]] = True
-        first = _evidence(pixels, canopy, few, guess)
-        if first is None:
-            continue
-        near = float(np.clip(first.middle, 0.0, HAZY))
-        found = first if near == guess else _evidence(pixels, canopy, members, near)
-        if found is not None:
-            told.append(found)
-    return told
+    told = _of_canopies(pixels.fewer(FEW), guess)
+    if not told:
+        return _of_canopies(pixels, guess)
+    counts = np.sum([one.counts for one in told], axis=0)
+    guess = float(np.clip(replace(told[0], counts=counts).middle, 0.0, HAZY))
+    return _of_canopies(pixels, guess)
+
+
+def _of_canopies(pixels: Pixels, guess: float) -> list[aerosol.AerosolRetrieval]:
+    # How leafy pixels are is not asked again with each aerosol that is tried: more of a coarse one
+    # darkens the infrared, which then looks leafier and asks for more.
+    with np.errstate(invalid="ignore"):
+        index = aerosol.leafiness(*pixels.first[1:])
+    found = (_evidence(pixels, c, pixels.green & c.holds(index), guess) for c in aerosol.CANOPIES)
+    return _shared([one for one in found if one is not None])
+
+
+def _shared(told: list[aerosol.AerosolRetrieval]) -> list[aerosol.AerosolRetrieval]:
+    """Evidence with the kinds of all canopies shared among them by their pixels.
+
+    A few stray pixels are a kind of their own, but not one that tells as much as a forest.
+    """
+    pixels = np.array([one.counts.sum() for one in told])
+    share = pixels / max(float(pixels.sum()), 1.0)
+    alike = sum(s**2 / one.kinds for s, one in zip(share, told, strict=True) if one.kinds > 0.0)
+    return [
+        replace(o, kinds=float(s / alike) if o.kinds else 0.0)
+        for s, o in zip(share, told, strict=True)
+    ]
 
 
 def _evidence(

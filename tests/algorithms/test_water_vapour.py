@@ -24,21 +24,28 @@ def inverse(t):
     return (5 * np.log(t)) ** 2
 
 
-def simulated(boa, column):
+DIFFUSE = np.array(0.12, np.float32)
+
+
+def simulated(boa, column, around=None):
     slant = AIRMASS * column
-    ground = boa / (1 - ALBEDO * boa) * TWO_WAY * law(slant)
+    around = boa if around is None else around
+    mixed = (boa + DIFFUSE * around) / (1 + DIFFUSE)
+    ground = mixed / (1 - ALBEDO * around) * TWO_WAY * law(slant)
     return (RAYLEIGH + AEROSOL * law(slant / 2) + ground).astype(np.float32)
 
 
-def solve(toa, boa):
+def solve(toa, boa, around=None):
     return retrieve(
         toa,
         boa,
+        boa if around is None else around,
         path_rayleigh=RAYLEIGH,
         path_aerosol=AEROSOL,
         transmittance=TWO_WAY,
         spherical_albedo=ALBEDO,
         airmass=AIRMASS,
+        diffuse_ratio=DIFFUSE,
         first_guess=np.array(18.0, np.float32),
         slant_column=inverse,
         transmittance_law=law,
@@ -50,6 +57,16 @@ def test_column_is_recovered_over_any_land(column):
     boa = np.linspace(0.1, 0.6, 12).astype(np.float32)[None]
     found, _ = solve(simulated(boa, column), boa)
     np.testing.assert_allclose(found, column, rtol=0.005)
+
+
+def test_light_of_the_surroundings_is_no_lack_of_vapour():
+    boa = np.array([[0.12, 0.3, 0.5]], np.float32)
+    around = np.full_like(boa, 0.3)
+    found, _ = solve(simulated(boa, 20.0, around), boa, around)
+    np.testing.assert_allclose(found, 20.0, rtol=0.005)
+    blind, _ = solve(simulated(boa, 20.0, around), boa)
+    assert blind[0, 0] < 17.0
+    assert blind[0, 2] > 21.0
 
 
 def test_water_and_impossible_signals_have_no_column():

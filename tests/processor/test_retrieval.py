@@ -29,9 +29,9 @@ from s2cloud.processor.optics import SceneInput, pressure_of
 from s2cloud.processor.retrieval import VapourResult, vapour_field
 
 SZA, VZA, RAA, TCWV = 40.0, 5.0, 45.0, 20.0
-#: Surface reflectance in the order of `BANDS`. The grass is the mean of the dense vegetation.
-GRASS = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.425, 0.0, 0.425, 0.16, 0.0, 0.0]
-for band, boa in zip(SPECTRUM, CANOPIES[-1].mean, strict=True):
+#: Surface reflectance in the order of `BANDS`. The grass is the mean of a canopy.
+GRASS = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.435, 0.0, 0.433, 0.16, 0.0, 0.0]
+for band, boa in zip(SPECTRUM, CANOPIES[1].mean, strict=True):
     GRASS[BAND_INDEX[band]] = float(boa)
 SOIL = (0.08, 0.10, 0.13, 0.16, 0.19, 0.21, 0.23, 0.24, 0.25, 0.267, 0.3, 0.32, 0.27)
 LAKE = (0.03, 0.03, 0.03, 0.015, 0.01, 0.008, 0.008, 0.007, 0.006, 0.006, 0.005, 0.004, 0.004)
