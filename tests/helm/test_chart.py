@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.helm.config_schema import SCHEMA, with_config
 from tests.helm.crds import closed
 
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
@@ -251,6 +252,10 @@ def test_only_events_are_reachable_from_outside(render):
         ({"cluster": {"mode": "yarn"}}, "mode"),
         ({"serve": {"replica": 3}}, "replica"),
         ({"config": {"http": {"port": 80}}}, "port"),
+        ({"config": {"format": ["cog"]}}, "format"),
+        ({"config": {"jobs": {"attempts": 0}}}, "attempts"),
+        ({"config": {"processing": {"aerosol": {"methods": "x"}}}}, "methods"),
+        ({"config": {"queues": [{"kind": "sqs"}]}}, "queues"),
     ],
 )
 def test_values_that_cannot_work_are_refused(render, values, told):
@@ -273,13 +278,18 @@ def test_every_value_is_in_the_schema_and_the_other_way_round():
         if not isinstance(value, dict) or "properties" not in node:
             return
         assert set(value) <= set(node["properties"]), where
-        if node.get("additionalProperties") is False:
+        if node.get("additionalProperties") is False and where != ".config":
             missing = set(node["properties"]) - set(value) - {"global", "claims", "options"}
             assert not missing - {"minAvailable", "url", "interval"}, (where, missing)
         for key, inner in value.items():
             compare(inner, node["properties"][key], f"{where}.{key}")
 
     compare(values, schema, "")
+
+
+def test_config_is_checked_by_the_schema_of_the_service():
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert schema == with_config(schema), "run: python tests/helm/config_schema.py"
 
 
 def test_alerts_and_dashboard_ask_for_metrics_that_exist(render):
