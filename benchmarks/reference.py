@@ -90,7 +90,7 @@ def groups(schema: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, s
             if name in {"thresholds", "processing"}:
                 continue
             default = facts.get("default")
-            rows.append([f"`{path}{name}`", code(default), allowed(facts, definitions),
+            rows.append([f"`{name}`", code(default), allowed(facts, definitions),
                          words(facts.get("description", ""))])  # fmt: skip
         if rows:
             yield path.rstrip("."), words(group.get("description", "")), rows
@@ -179,24 +179,31 @@ def values() -> str:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     comments = _comments()
-    rows: list[list[str]] = []
 
-    def walk(group: Mapping[str, Any], given: Any, path: str) -> None:
+    def walk(group: Mapping[str, Any], given: Any, path: str, skip: str) -> Iterator[list[str]]:
         for name, facts in group.get("properties", {}).items():
             full = f"{path}{name}"
             default = given.get(name) if isinstance(given, dict) else None
-            deeper = facts.get("properties") and name != "config"
-            deeper = deeper and not full.endswith("resources")
-            told = facts.get("description") or comments.get(full, "")
-            if deeper:
+            told = words(facts.get("description") or comments.get(full, ""))
+            shown = f"`{full.removeprefix(skip)}`"
+            if facts.get("properties") and name not in {"config", "resources"}:
                 if told:
-                    rows.append([f"`{full}`", "", "", words(told)])
-                walk(facts, default, f"{full}.")
+                    yield [shown, "", "", told]
+                yield from walk(facts, default, f"{full}.", skip)
             else:
-                rows.append([f"`{full}`", code(default), allowed(facts, {}), words(told)])
+                yield [shown, code(default), allowed(facts, {}), told]
 
-    walk(schema, defaults, "")
-    return table(["value", "default", "allowed", "meaning"], rows)
+    head = ["value", "default", "allowed", "meaning"]
+    lone: list[list[str]] = []
+    parts = []
+    for name, facts in schema["properties"].items():
+        if facts.get("properties") and name != "config":
+            rows = list(walk(facts, defaults.get(name), f"{name}.", f"{name}."))
+            told = words(facts.get("description") or comments.get(name, ""))
+            parts.append(f"## `{name}`\n\n{told}\n\n" + table(head, rows))
+        else:
+            lone += walk({"properties": {name: facts}}, defaults, "", "")
+    return "\n\n".join([table(head, lone), *parts])
 
 
 def _metrics(registry: Any) -> list[list[str]]:
