@@ -29,6 +29,7 @@ from s2cloud.io.jp2 import (
 )
 from s2cloud.io.jp2_array import block_edges
 from s2cloud.io.jp2_header import read_header
+from s2cloud.io.xml_read import elements
 from s2cloud.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _polygons(sources: Sequence[JP2Source], values: dict[str, int]) -> list[Poly
                 found=str(error),
                 fix="download the file again",
             ) from error
-        for feature in _all(root, "MaskFeature"):
+        for feature in elements(root, "MaskFeature"):
             value = _value(feature, values)
             if value:
                 polygons.extend((value, rings) for rings in _rings(feature))
@@ -273,7 +274,7 @@ def _polygons(sources: Sequence[JP2Source], values: dict[str, int]) -> list[Poly
 
 def _value(feature: Element, values: dict[str, int]) -> int:
     if values:
-        kind = next((e.text or "" for e in _all(feature, "maskType")), "").strip()
+        kind = next((e.text or "" for e in elements(feature, "maskType")), "").strip()
         # The saturated pixels are named after the level they were found at.
         return next((bit for layer, bit in values.items() if kind.startswith(layer)), 0)
     identifier = next((v for k, v in feature.attrib.items() if k.endswith("id")), "")
@@ -282,9 +283,9 @@ def _value(feature: Element, values: dict[str, int]) -> int:
 
 
 def _rings(feature: Element) -> Iterable[tuple[tuple[tuple[float, float], ...], ...]]:
-    for polygon in _all(feature, "Polygon"):
+    for polygon in elements(feature, "Polygon"):
         rings = []
-        for positions in _all(polygon, "posList"):
+        for positions in elements(polygon, "posList"):
             dimension = int(positions.get("srsDimension", "2"))
             numbers = [float(word) for word in (positions.text or "").split()]
             points = tuple(zip(numbers[::dimension], numbers[1::dimension], strict=True))
@@ -333,7 +334,3 @@ def _overlaps(
     west, south, east, north = bounds
     xs, ys = [x for x, _ in ring], [y for _, y in ring]
     return max(xs) > west and min(xs) < east and max(ys) > south and min(ys) < north
-
-
-def _all(root: Element, tag: str) -> Iterable[Element]:
-    return (e for e in root.iter() if str(e.tag).endswith(f"}}{tag}"))

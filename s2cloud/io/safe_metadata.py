@@ -8,23 +8,19 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree.ElementTree import ParseError
 
-import numpy as np
-import xarray as xr
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
-
+from s2cloud.io.safe_geometry import angle_dataset, pixel_grids
+from s2cloud.io.xml_read import elements, missing, number_of, parsed, text_of, unreadable
 from s2cloud.model.bands import BAND_INFO, BANDS, Resolution
 from s2cloud.model.errors import InputError
 from s2cloud.model.granule import PRODUCT_NAME
-from s2cloud.model.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from xml.etree.ElementTree import Element
 
-    import numpy.typing as npt
+    import xarray as xr
+
+    from s2cloud.model.grid import Grid
 
 __all__ = [
     "NEWEST_BASELINE",
@@ -125,8 +121,8 @@ def parse_product(data: bytes, name: str) -> ProductMetadata:
     name
         Its address for messages.
     """
-    root = _root(data, name)
-    level = _text(root, "PROCESSING_LEVEL", name)
+    root = parsed(data, name)
+    level = text_of(root, "PROCESSING_LEVEL", name)
     if not level.startswith("Level-1C"):
         raise InputError(
             "not a Level-1C product",
@@ -135,11 +131,11 @@ def parse_product(data: bytes, name: str) -> ProductMetadata:
             found=level,
             fix="give the L1C product of this acquisition; Level-2A is corrected already",
         )
-    baseline = checked_baseline(_text(root, "PROCESSING_BASELINE", name), name)
-    spacecraft = _text(root, "SPACECRAFT_NAME", name)
-    datatake = next((e.get("datatakeIdentifier", "") for e in _all(root, "Datatake")), "")
+    baseline = checked_baseline(text_of(root, "PROCESSING_BASELINE", name), name)
+    spacecraft = text_of(root, "SPACECRAFT_NAME", name)
+    datatake = next((e.get("datatakeIdentifier", "") for e in elements(root, "Datatake")), "")
     images: dict[str, str] = {}
-    for element in (*_all(root, "IMAGE_FILE"), *_all(root, "IMAGE_ID")):
+    for element in (*elements(root, "IMAGE_FILE"), *elements(root, "IMAGE_ID")):
         path = (element.text or "").strip()
         band = path[-3:].lower()
         if band in BAND_INFO:
@@ -151,16 +147,16 @@ def parse_product(data: bytes, name: str) -> ProductMetadata:
                     fix="split the product by granule",
                 )
             images[band] = path
-    uri = _text(root, "PRODUCT_URI", name).removesuffix(".SAFE")
+    uri = text_of(root, "PRODUCT_URI", name).removesuffix(".SAFE")
     return ProductMetadata(
         name=uri,
         sensor="S" + spacecraft.removeprefix("Sentinel-").removeprefix("SENTINEL-"),
         baseline=baseline,
         datatake=datatake,
-        relative_orbit=int(_text(root, "SENSING_ORBIT_NUMBER", name)),
-        quantification=_number(root, "QUANTIFICATION_VALUE", name),
+        relative_orbit=int(text_of(root, "SENSING_ORBIT_NUMBER", name)),
+        quantification=number_of(root, "QUANTIFICATION_VALUE", name),
         offsets=_offsets(root, baseline, name),
-        earth_sun_correction=_number(root, "U", name),
+        earth_sun_correction=number_of(root, "U", name),
         solar_irradiance=_by_band(root, "SOLAR_IRRADIANCE", "bandId", name),
         images=images,
     )
@@ -176,7 +172,7 @@ def parse_tile(data: bytes, name: str) -> TileMetadata:
     name
         Its address for messages.
     """
-    root = _root(data, name)
+    root = parsed(data, name)
     if "Level-1C" not in root.tag:
         raise InputError(
             "not the metadata of a Level-1C tile",
@@ -184,24 +180,24 @@ def parse_tile(data: bytes, name: str) -> TileMetadata:
             found=root.tag.rpartition("}")[2],
             fix="give the L1C product of this acquisition",
         )
-    tile_id = _text(root, "TILE_ID", name)
+    tile_id = text_of(root, "TILE_ID", name)
     orbit = re.search(r"_A(\d{6})_", tile_id)
     tile = re.search(r"_T(\d{2}[A-Z]{3})(?:_|$)", tile_id)
-    grids = _grids(root, name)
+    grids = pixel_grids(root, name)
     masks: dict[tuple[str, str], str] = {}
-    for element in _all(root, "MASK_FILENAME"):
+    for element in elements(root, "MASK_FILENAME"):
         path = (element.text or "").strip()
         found = re.search(r"MSK_([A-Z]+)_(?:.*_)?(B\d[0-9A])", path.rsplit("/", 1)[-1])
         if found:
             masks[found[1], found[2].lower()] = path
     return TileMetadata(
         tile_id=tile_id,
-        datastrip=_text(root, "DATASTRIP_ID", name),
+        datastrip=text_of(root, "DATASTRIP_ID", name),
         tile=tile[1] if tile else "",
-        sensing_time=_time(_text(root, "SENSING_TIME", name), name),
+        sensing_time=_time(text_of(root, "SENSING_TIME", name), name),
         absolute_orbit=int(orbit[1]) if orbit else -1,
         grids=grids,
-        geometry=_geometry(root, grids, name),
+        geometry=angle_dataset(root, grids, name),
         masks=masks,
     )
 
@@ -282,60 +278,25 @@ def earth_sun_correction(time: datetime) -> float:
     return float(1.0 / (1.0 - 0.01673 * math.cos(0.0172 * (days - 2.0))) ** 2)
 
 
-def _root(data: bytes, name: str) -> Element:
-    try:
-        return fromstring(data)
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise InputError(
-            "damaged metadata",
-            where=name,
-            found=str(error),
-            fix="download the file again",
-        ) from error
-
-
-def _all(root: Element, tag: str) -> Iterator[Element]:
-    # Namespaces differ between versions of the format; local names do not.
-    return (e for e in root.iter() if e.tag == tag or str(e.tag).endswith(f"}}{tag}"))
-
-
-def _text(root: Element, tag: str, name: str) -> str:
-    for element in _all(root, tag):
-        if element.text and element.text.strip():
-            return element.text.strip()
-    raise _missing(tag, name)
-
-
-def _number(root: Element, tag: str, name: str) -> float:
-    text = _text(root, tag, name)
-    try:
-        value = float(text)
-    except ValueError:
-        raise _unreadable(tag, text, name) from None
-    if not math.isfinite(value):
-        raise _unreadable(tag, text, name)
-    return value
-
-
 def _offsets(root: Element, baseline: str, name: str) -> tuple[float, ...]:
-    if any(True for _ in _all(root, "RADIO_ADD_OFFSET")):
+    if any(True for _ in elements(root, "RADIO_ADD_OFFSET")):
         return _by_band(root, "RADIO_ADD_OFFSET", "band_id", name)
     if baseline >= OFFSET_BASELINE:
         # Guessing here would shift every reflectance by 0.1.
-        raise _missing("Radiometric_Offset_List", name)
+        raise missing("Radiometric_Offset_List", name)
     return (0.0,) * len(BANDS)
 
 
 def _by_band(root: Element, tag: str, key: str, name: str) -> tuple[float, ...]:
     values = [math.nan] * len(BANDS)
-    for element in _all(root, tag):
+    for element in elements(root, tag):
         text = (element.text or "").strip()
         try:
             values[int(element.get(key, ""))] = float(text)
         except (ValueError, IndexError):
-            raise _unreadable(tag, text, name) from None
+            raise unreadable(tag, text, name) from None
     if any(math.isnan(value) for value in values):
-        raise _missing(f"{tag} of {BANDS[[math.isnan(v) for v in values].index(True)]}", name)
+        raise missing(f"{tag} of {BANDS[[math.isnan(v) for v in values].index(True)]}", name)
     return tuple(values)
 
 
@@ -343,110 +304,5 @@ def _time(text: str, name: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise _unreadable("SENSING_TIME", text, name) from None
+        raise unreadable("SENSING_TIME", text, name) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _grids(root: Element, name: str) -> dict[Resolution, Grid]:
-    crs = _text(root, "HORIZONTAL_CS_CODE", name)
-    sizes = {e.get("resolution"): e for e in _all(root, "Size")}
-    corners = {e.get("resolution"): e for e in _all(root, "Geoposition")}
-    grids: dict[Resolution, Grid] = {}
-    for resolution in (10, 20, 60):
-        size, corner = sizes.get(str(resolution)), corners.get(str(resolution))
-        if size is None or corner is None:
-            raise _missing(f"Size and Geoposition of {resolution} m", name)
-        grids[resolution] = Grid(
-            crs,
-            _number(corner, "ULX", name),
-            _number(corner, "ULY", name),
-            _number(corner, "XDIM", name),
-            int(_number(size, "NROWS", name)),
-            int(_number(size, "NCOLS", name)),
-        )
-    return grids
-
-
-def _geometry(root: Element, grids: dict[Resolution, Grid], name: str) -> xr.Dataset:
-    sun_grid = next(_all(root, "Sun_Angles_Grid"), None)
-    if sun_grid is None:
-        raise _missing("Sun_Angles_Grid", name)
-    sun, step = _angle_grid(sun_grid, name)
-    views: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
-    for element in _all(root, "Viewing_Incidence_Angles_Grids"):
-        try:
-            key = (int(element.get("bandId", "")), int(element.get("detectorId", "")))
-        except ValueError:
-            raise _unreadable("Viewing_Incidence_Angles_Grids", "", name) from None
-        grid, _ = _angle_grid(element, name)
-        if grid.shape != sun.shape or not 0 <= key[0] < len(BANDS):
-            raise _unreadable("Viewing_Incidence_Angles_Grids", f"shape {grid.shape}", name)
-        # A detector comes twice where two datastrips meet in a tile.
-        views[key] = np.where(np.isnan(views[key]), grid, views[key]) if key in views else grid
-    detectors = sorted({detector for _, detector in views}) or [1]
-    viewing = np.full((len(BANDS), len(detectors), *sun.shape), np.nan)
-    for (band, detector), grid in views.items():
-        viewing[band, detectors.index(detector)] = grid
-    mean_view = np.full((len(BANDS), 2), np.nan)
-    for element in _all(root, "Mean_Viewing_Incidence_Angle"):
-        mean_view[int(element.get("bandId", "0"))] = _angle_pair(element, name)
-    mean_sun = next(_all(root, "Mean_Sun_Angle"), None)
-    if mean_sun is None:
-        raise _missing("Mean_Sun_Angle", name)
-    corner = grids[10]
-    dims = ("angle", "y", "x")
-    units = {"units": "degree"}
-    return xr.Dataset(
-        {
-            "sun_angles": (dims, sun, units),
-            "viewing_incidence_angles": (("band", "detector", *dims), viewing, units),
-            "mean_sun_angles": (("angle",), np.array(_angle_pair(mean_sun, name)), units),
-            "mean_viewing_incidence_angles": (("band", "angle"), mean_view, units),
-        },
-        coords={
-            "angle": ["zenith", "azimuth"],
-            "band": list(BANDS),
-            "detector": detectors,
-            # Tie points lie on the corner of the tile and every 5 km from it.
-            "y": corner.uly - np.arange(sun.shape[1]) * step,
-            "x": corner.ulx + np.arange(sun.shape[2]) * step,
-        },
-        attrs={"crs": corner.crs},
-    )
-
-
-def _angle_grid(element: Element, name: str) -> tuple[npt.NDArray[np.float64], float]:
-    layers = []
-    for kind in ("Zenith", "Azimuth"):
-        part = next(_all(element, kind), None)
-        rows = [] if part is None else [e.text or "" for e in _all(part, "VALUES")]
-        try:
-            layers.append(np.array([row.split() for row in rows], dtype=np.float64))
-        except ValueError:
-            raise _unreadable(kind, "rows of different length", name) from None
-    if layers[0].ndim != 2 or layers[0].shape != layers[1].shape or layers[0].size == 0:
-        raise _unreadable("angle grid", "incomplete", name)
-    return np.stack(layers), _number(element, "COL_STEP", name)
-
-
-def _angle_pair(element: Element, name: str) -> tuple[float, float]:
-    return (_number(element, "ZENITH_ANGLE", name), _number(element, "AZIMUTH_ANGLE", name))
-
-
-def _missing(what: str, name: str) -> InputError:
-    return InputError(
-        "metadata incomplete",
-        where=name,
-        expected=what,
-        found="nothing",
-        fix="download the product again",
-    )
-
-
-def _unreadable(what: str, text: str, name: str) -> InputError:
-    return InputError(
-        "metadata unreadable",
-        where=f"{name} {what}",
-        found=repr(text[:80]),
-        fix="download the product again",
-    )

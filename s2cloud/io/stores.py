@@ -7,39 +7,30 @@ import os
 import secrets
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from fsspec.core import url_to_fs
 from typing_extensions import override
 
 from s2cloud.io.byte_ranges import Range, merged_ranges
+from s2cloud.io.file_systems import file_system
 from s2cloud.io.local_files import create_file, whole_file
 from s2cloud.io.retries import is_transient, persistently
 from s2cloud.io.store_errors import boto_code, translated_error
-from s2cloud.io.transport import connections, single_attempts
+from s2cloud.io.transport import connections
 from s2cloud.io.urls import (
     join_url,
     protocol_of,
     public_url,
-    transport_options,
     with_archive,
     without_query,
 )
-from s2cloud.io.zip_members import ZipMembers
-from s2cloud.model.errors import InputError, S2CloudError, UsageError
+from s2cloud.model.errors import InputError, S2CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["FileInfo", "Store", "open_store"]
 
-
-#: Directories of archives kept per process.
-MAX_ARCHIVES: Final = 16
-
-_archives: dict[tuple[str, str], ZipMembers] = {}
-_archives_lock = threading.Lock()
-_EXTRAS: Final = {"s3": "s2cloud", "gs": "s2cloud[gcs]", "gcs": "s2cloud[gcs]"}
 _HTTP: Final = frozenset({"http", "https"})
 
 
@@ -350,25 +341,8 @@ class Store:
         # The signature of an archive's address belongs to the archive, not to its members.
         archive = with_archive(self.uri) != self.uri
         uri, self._query = (self.uri, "") if archive else without_query(self.uri)
-        try:
-            with self._translated(""):
-                self._fs, root = _file_system(uri, self.storage_options, self.opened)
-                single_attempts(self._fs)
-        except TypeError as error:
-            raise UsageError(
-                "unknown storage option",
-                where=self.url(),
-                found=str(error),
-                fix="see the options of this kind of file system in fsspec's documentation",
-            ) from error
-        except ImportError as error:
-            protocol = protocol_of(self.uri)
-            raise UsageError(
-                "no driver for this kind of URL",
-                where=self.url(),
-                found=protocol,
-                fix=f"pip install '{_EXTRAS.get(protocol, 's2cloud[http]')}'",
-            ) from error
+        with self._translated(""):
+            self._fs, root = file_system(uri, self.storage_options, self.opened)
         self._root = str(root).rstrip("/") or ("/" if self.protocol == "file" else "")
 
     def _full(self, path: str) -> str:
@@ -434,18 +408,3 @@ def _file_info(info: Mapping[str, Any]) -> FileInfo:
     keys = ("ETag", "etag", "md5Hash", "CRC", "mtime", "LastModified", "created")
     tag = next((str(info[key]) for key in keys if info.get(key) is not None), "")
     return FileInfo(int(info.get("size") or 0), tag.strip('"'), not info.get("compressed", False))
-
-
-def _file_system(uri: str, given: Mapping[str, Any], opened: str) -> tuple[Any, str]:
-    chain = with_archive(uri)
-    head, _, rest = chain.partition("::")
-    if not (head.startswith("zip://") and rest):
-        return cast("tuple[Any, str]", url_to_fs(chain, **transport_options(chain, given)))
-    with _archives_lock:
-        key = (rest, opened)
-        if key not in _archives:
-            target, path = url_to_fs(rest, **transport_options(rest, given))
-            while len(_archives) >= MAX_ARCHIVES:
-                del _archives[next(iter(_archives))]
-            _archives[key] = ZipMembers(target, path, public_url(rest))
-        return _archives[key], head.removeprefix("zip://")
