@@ -50,12 +50,12 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
 
-BENCH := copy,cog,r20,r60,help,import,open,graph
+BENCH := runs,start,parts
 
 # A ninth of a tile; with BENCH_SAFE= any other product.
 bench: $(VENV)/.dev
 	test -n "$(BENCH_SAFE)" || $(BIN)/s2cloud simulate build/bench --size 3660
-	$(BIN)/python benchmarks/speed.py $(or $(BENCH_SAFE),build/bench/*.SAFE) --only $(BENCH) --page
+	$(BIN)/python benchmarks/speed.py $(or $(BENCH_SAFE),build/bench/*.SAFE) --groups $(BENCH) --page
 
 # For the oldest Python, which newer ones can use as well.
 lock: $(VENV)/.pip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from s2cloud.io.open import open_l1c
     from s2cloud.io.product import write_product
     from s2cloud.io.report import write_report
+    from s2cloud.io.scene_cache import SceneCache
     from s2cloud.io.select import select
     from s2cloud.io.stac import to_stac
     from s2cloud.io.validate import validate
@@ -40,6 +41,7 @@ __version__ = VERSION
 _PUBLIC = {
     "Granule": "s2cloud.model.granule",
     "ProcessorConfig": "s2cloud.config",
+    "SceneCache": "s2cloud.io.scene_cache",
     "cluster": "s2cloud.scheduling.cluster",
     "cut_to_region": "s2cloud.model.region",
     "explain": "s2cloud.processor.explain",
@@ -67,6 +69,7 @@ _PUBLIC = {
 __all__ = [
     "Granule",
     "ProcessorConfig",
+    "SceneCache",
     "__version__",
     "cluster",
     "cut_to_region",

@@ -19,7 +19,7 @@ from s2cloud.model.bands import BANDS
 from s2cloud.model.granule import granule
 from s2cloud.model.grid import BLOCK_PX, Grid, grid_of
 from s2cloud.model.schema import OVERVIEW, reflectance_path
-from s2cloud.processor import classification, quality, tasks
+from s2cloud.processor import classification, quality, statistics, tasks
 from s2cloud.processor.band_input import BandInput
 from s2cloud.processor.inputs import (
     decoding_of,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from s2cloud.config import ProcessorConfig
     from s2cloud.model.bands import Resolution
+    from s2cloud.processor.statistics import Memory
 
 __all__ = ["Layer", "Plan"]
 
@@ -64,8 +65,13 @@ class Plan:
     """Graph of one product; each property adds a stage."""
 
     def __init__(
-        self, l1c: xr.DataTree, config: ProcessorConfig, neighbours: Sequence[xr.DataTree] = ()
+        self,
+        l1c: xr.DataTree,
+        config: ProcessorConfig,
+        neighbours: Sequence[xr.DataTree] = (),
+        memory: Memory | None = None,
     ) -> None:
+        self.memory = memory
         self.l1c = l1c
         self.config = config
         self.granule = granule(l1c)
@@ -161,20 +167,52 @@ class Plan:
         return dask.delayed(with_relief, pure=True)(given, self.relief)
 
     @cached_property
+    def remembered(self) -> Any:
+        """Statistics from the memory, or on their way into it; None without a memory."""
+        if self.memory is None:
+            return None
+        names = [self._retrieved.key, *(plane.key for plane in self._corrections.values())]
+        key = statistics.memory_key(self.given, names)
+        if self.memory.has(key):
+            return dask.delayed(statistics.recalled, pure=True)(self.memory, key, self.scene_input)
+        return dask.delayed(statistics.remembered, pure=True)(
+            self.memory, key, self._retrieved, self.classified[0], self._corrections
+        )
+
+    def _part(self, computed: Any, part: str, band: str = "") -> Any:
+        """A result of the scene stage, by way of the memory if there is one."""
+        if self.remembered is None:
+            return computed
+        return dask.delayed(statistics.part_of, pure=True)(self.remembered, part, band)
+
+    @cached_property
     def scene(self) -> Any:
         """The one barrier of the graph."""
+        return self._part(self._retrieved, "scene")
+
+    @cached_property
+    def planes(self) -> dict[str, Any]:
+        """Correction of each band on the cells."""
+        return {n: self._part(plane, "planes", n) for n, plane in self._corrections.items()}
+
+    @cached_property
+    def class_scene(self) -> Any:
+        """What blocks need to know of the scene to classify their pixels."""
+        return self._part(self.classified[0], "classified")
+
+    @cached_property
+    def _retrieved(self) -> Any:
         overviews = [self.seen[name] for name in BANDS]
         return dask.delayed(Scene.retrieve, pure=True)(
             self.scene_input, *overviews, classified=self.classified
         )
 
     @cached_property
-    def planes(self) -> dict[str, Any]:
-        """Correction of each band on the cells."""
+    def _corrections(self) -> dict[str, Any]:
         make = dask.delayed(Scene.planes, pure=True)
         return {
             name: make(
-                self.scene,
+                self._retrieved,
                 name,
                 self.seen[name],
                 by_detector=self.detectors(name, self.home[name]) is not None,
@@ -285,7 +323,7 @@ class Plan:
             layer.overview_px,
             self.snow_possible,
         )
-        return sources, [self.classified[0], spec]
+        return sources, [self.class_scene, spec]
 
     @cached_property
     def classes(self) -> da.Array:

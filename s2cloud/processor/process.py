@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from s2cloud.processor.statistics import Memory
+
 __all__ = ["process"]
 
 
@@ -48,6 +50,7 @@ def process(
     *,
     neighbours: Sequence[xr.DataTree] = (),
     config: ProcessorConfig | None = None,
+    cache: Memory | None = None,
 ) -> xr.DataTree:
     """Surface reflectance, scene classification, aerosol and water vapour of an L1C product.
 
@@ -63,6 +66,9 @@ def process(
         them, tell what scatters light into the pixels near the border of the tile.
     config
         Options; the defaults are the scientific defaults.
+    cache
+        Where the statistics over the scene are kept for other processes, a `s2cloud.SceneCache`;
+        by default nowhere.
 
     Returns
     -------
@@ -84,7 +90,7 @@ def process(
     """
     options = config or ProcessorConfig()
     tree = l1c if aux is None else merged(l1c, aux)
-    return cut_to_region(_tree(Plan(tree, options, neighbours)), l1c)
+    return cut_to_region(_tree(Plan(tree, options, neighbours, cache)), l1c)
 
 
 def plan_of(l1c: xr.DataTree, config: ProcessorConfig) -> Plan:
@@ -149,7 +155,7 @@ def _retrieval(plan: Plan) -> xr.Dataset:
             for name, kind in kinds.items()
         }
     )
-    state = dask.delayed(classification.parallax_state, pure=True)(plan.classified[0])
+    state = dask.delayed(classification.parallax_state, pure=True)(plan.class_scene)
     dataset["cloud_parallax"] = ((), da.from_delayed(state, shape=(), dtype=np.int8))
     dataset["cloud_parallax"].attrs |= {
         "flag_values": list(range(len(PARALLAX))),
