@@ -128,7 +128,8 @@ def _measured(address: str, options: dict[str, Any]) -> list[Measured]:
 def _errors(model: CostModel, measured: list[Measured]) -> dict[str, dict[str, float]]:
     if len(measured) < 2:
         return {}
-    found = {name: model.error(measured, name) for name in ("cpu_s", "serial_s", "bytes_written")}
+    names = ("cpu_s", "serial_s", "memory_bytes", "bytes_written")
+    found = {name: model.error(measured, name) for name in names}
     return {
         name: {"products": each.count, "mean": each.mean, "worst": each.worst}
         for name, each in found.items()
