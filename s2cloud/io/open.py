@@ -79,7 +79,8 @@ def open_l1c(
         Finest pixels that are wanted, 10, 20 or 60. [m] Finer bands of a whole tile then come from
         the low resolutions in their JPEG 2000 files: half of the time for 20, a twentieth for 60.
         Such a pixel is the low-pass of a wavelet at its centre, not the mean of the pixels below;
-        the tree says so. Parts of a tile, and layouts without JPEG 2000, are read in full.
+        the tree says so. At 60 there are no footprints of detectors, so that corrections take the
+        mean of their directions. Parts of a tile, and layouts without JPEG 2000, are read in full.
     storage_options
         Options of the fsspec file system, such as ``{"endpoint_url": ...}`` or
         ``{"requester_pays": True}``.

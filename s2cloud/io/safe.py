@@ -169,7 +169,7 @@ def tree_of(p: SafeProduct, part: Part) -> xr.DataTree:
     nodes[f"{OVERVIEW}/r60m"] = overview
     nodes[GEOMETRY] = p.tile.geometry
     nodes |= _meteorology(p)
-    nodes |= _masks(p, layout, placed)
+    nodes |= _masks(p, layout, placed, finest)
     tree = xr.DataTree.from_dict(nodes)
     tree.attrs = _attrs(p, layout, placed, missing, finest) | p.files.identity()
     return tree
@@ -290,8 +290,11 @@ def _meteorology(p: SafeProduct) -> dict[str, xr.Dataset]:
     }
 
 
-def _masks(p: SafeProduct, layout: Layout, placed: Placed) -> dict[str, xr.Dataset]:
+def _masks(p: SafeProduct, layout: Layout, placed: Placed, finest: int) -> dict[str, xr.Dataset]:
     paths, window = _mask_paths(p), placed.window
+    if finest == 60:
+        # A quick look takes the mean direction: footprints would be a tenth of its time.
+        paths = {key: path for key, path in paths.items() if key[0] != "DETFOO"}
     scene = window if placed.is_own_scene else (0, 0, *layout.overview.shape)
     infos = p.files.infos(paths.values())
     sources = {
