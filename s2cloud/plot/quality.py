@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from s2cloud.model.schema import Flag
 from s2cloud.plot import maps
 from s2cloud.plot.figures import axes_or_new, grid_of_axes
-from s2cloud.plot.rasters import PIXELS, rasters
+from s2cloud.plot.rasters import PIXELS, in_memory, rasters
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["flags", "quality"]
+
+_PICTURES: Final = (("b04", "b03", "b02"), ("scl",), ("cld",), ("aot",), ("wvp",), ("flags",))
 
 
 def quality(tree: xr.DataTree, *, axes: Any = None, pixels: int = PIXELS) -> Any:
@@ -43,6 +45,7 @@ def quality(tree: xr.DataTree, *, axes: Any = None, pixels: int = PIXELS) -> Any
         If matplotlib is not installed.
     """
     axes = grid_of_axes(2, 3, (12.5, 8.5)) if axes is None else axes
+    tree = in_memory(tree, _PICTURES, pixels=pixels)
     first, second = axes
     maps.true_colour(tree, ax=first[0], pixels=pixels)
     maps.classes(tree, ax=first[1], legend="below", pixels=pixels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+import dask
 import xarray as xr
 
 from s2cloud.model.errors import InputError
@@ -15,7 +16,7 @@ from s2cloud.processor.inputs import node_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["GAMMA", "PIXELS", "WHITE", "colours", "grid_with", "is_toa", "rasters"]
+__all__ = ["GAMMA", "PIXELS", "WHITE", "colours", "grid_with", "in_memory", "is_toa", "rasters"]
 
 #: Pixels along the longer side of a picture that are enough. [pixel]
 PIXELS: Final = 600
@@ -64,14 +65,45 @@ def rasters(
     InputError
         If no grid of the tree has all of them.
     """
-    found = grid_with(tree, names, pixels=pixels, sigma=sigma)
+    return _reduced(grid_with(tree, names, pixels=pixels, sigma=sigma), pixels).compute()
+
+
+def in_memory(
+    tree: xr.DataTree, groups: Sequence[Sequence[str]], *, pixels: int = PIXELS
+) -> xr.DataTree:
+    """Tree of the reduced rasters of several pictures, computed at once: one scene stage for all.
+
+    Parameters
+    ----------
+    tree
+        Level-1C or Level-2A tree, lazy or not.
+    groups
+        Names of rasters, as in `rasters`, of each picture.
+    pixels
+        As in `rasters`.
+
+    Raises
+    ------
+    InputError
+        If no grid of the tree has all rasters of a group.
+    """
+    grids = [_reduced(grid_with(tree, names, pixels=pixels), pixels) for names in groups]
+    nodes: dict[str, xr.Dataset] = {}
+    for names, grid in zip(groups, dask.compute(*grids), strict=True):
+        size = round(abs(float(grid["x"][1] - grid["x"][0])))
+        path = f"{_PLACES.get(names[0], REFLECTANCE)}/r{size}m"
+        nodes[path] = grid.merge(nodes[path]) if path in nodes else grid
+    return xr.DataTree.from_dict(nodes)
+
+
+def _reduced(found: xr.Dataset, pixels: int) -> xr.Dataset:
     step = max(found.sizes["y"], found.sizes["x"]) // pixels
     codes = _CODES.intersection(found.data_vars)
     if step > 1 and codes:
         found = found.isel(y=slice(step // 2, None, step), x=slice(step // 2, None, step))
     elif step > 1:
         found = found.coarsen(y=step, x=step, boundary="trim").mean(keep_attrs=True)
-    return found.compute()
+    return found
 
 
 def grid_with(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from dask.callbacks import Callback
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
@@ -154,6 +155,14 @@ def test_quality_has_six_panels_and_flags_their_shares(l2a):
     widths = [bar.get_width() for bar in axes[1, 2].patches]
     shares = [100 * float(((valid & (1 << bit)) > 0).mean()) for bit in range(1, 11)]
     np.testing.assert_allclose(widths, shares)
+
+
+def test_quality_computes_once(l1c):
+    keys: list[Any] = []
+    with Callback(pretask=lambda key, *_: keys.append(key)):
+        plot.quality(process(l1c))
+    scenes = [key for key in keys if "retrieve" in str(key)]
+    assert len(scenes) == 1
 
 
 def test_preview_is_the_tile_at_60_m(l1c, l2a):
