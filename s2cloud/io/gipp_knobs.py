@@ -257,6 +257,12 @@ _L2A: Final = (
     Knob("WV_Threshold_Cirrus", "L2A", ("surface.cirrus_minimum_tcwv",), "1 cm is 10 kg m-2",
          _ranged("surface.cirrus_minimum_tcwv", 0.1, 1.0, 10.0)),
     Knob("Database_Compression_Level", "L2A", (), "there is no scratch database", neutral=None),
+    Knob("Nr_Processes", "L2A", (), "of version 2.1: take `s2cloud batch --workers`",
+         neutral=("1", "AUTO")),
+    Knob("Target_Directory", "L2A", (), "of version 2.1: take --output_dir",
+         neutral=("DEFAULT", "NONE")),
+    Knob("DEM_Unit", "L2A", (), "of version 2.1: elevation is in metres", neutral=("0",)),
+    Knob("Atm_Data_Filename", "L2A", (), "of version 2.1: take Aerosol_Type", neutral=None),
 )  # fmt: skip
 
 _THRESHOLDS: Final = {
