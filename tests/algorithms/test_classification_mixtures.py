@@ -116,6 +116,19 @@ def test_a_dark_shore_is_water_beside_water_only():
     assert not (scl[alone[:2]] == SCL.WATER).any()
 
 
+def test_part_of_a_cloud_that_is_too_bright_in_b11_is_cloud_beside_cloud_only():
+    cloud = (slice(40, 52), slice(40, 70), CLOUD)
+    low = (0.30, 0.33, 0.31, 0.32, 0.34, 0.40, 0.42, 0.43, 0.44, 0.20, 0.0013, 0.55, 0.40)
+    beside = (slice(52, 64), slice(40, 70), low)
+    alone = (slice(90, 102), slice(40, 70), low)
+    scl, _ = classes(painted(cloud, beside, alone))
+    assert (scl[beside[:2]] == SCL.CLOUD_MEDIUM_PROBABILITY).mean() > 0.95
+    assert not np.isin(scl[alone[:2]], (SCL.CLOUD_MEDIUM_PROBABILITY,)).any()
+    soil = (0.20, 0.20, 0.26, 0.34, 0.36, 0.38, 0.40, 0.42, 0.44, 0.20, 0.0013, 0.55, 0.40)
+    scl, _ = classes(painted(cloud, (*beside[:2], soil)))
+    assert (scl[55:62, 42:68] == SCL.NOT_VEGETATED).all()
+
+
 @pytest.mark.parametrize(("share", "expected"), [(0.65, SCL.WATER), (0.35, SCL.VEGETATION)])
 def test_the_line_of_a_shore_is_where_half_is_water(share, expected):
     lake = (slice(20, 60), slice(20, 60), LAKE)

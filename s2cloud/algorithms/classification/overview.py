@@ -35,6 +35,7 @@ __all__ = [
     "GROUND_GREEN",
     "LAND",
     "LAND_BLUE",
+    "LAND_WHITE",
     "PARALLAX",
     "RIM_PX",
     "SNOW_GREEN",
@@ -63,6 +64,8 @@ PARALLAX: Final = (
 ENOUGH_SCENE: Final = 30
 #: B02 of clear land is below where the scene does not tell. [1]
 LAND_BLUE: Final = 0.15
+#: `whiteness` of clear land is at least this (Zhu and Woodcock 2012). [1]
+LAND_WHITE: Final = 0.08
 #: Clear land is away from clouds by so many pixels.
 RIM_PX: Final = 3
 #: B03 of snow and of ground without, where the scene does not tell. [1]
@@ -130,6 +133,11 @@ class Overview:
         sky = self.sky
         return shadow_vector(sky.sza, sky.saa, sky.vza, sky.vaa, self.pixel_size)
 
+    @cached_property
+    def whiteness(self) -> Floats:
+        """See `surroundings.whiteness`. [1], shape (y, x)."""
+        return np.asarray(self.band("b02") - np.float32(0.5) * self.band("b04"))
+
     def band(self, name: str) -> Floats:
         """TOA reflectance of a band. [1], shape (y, x)."""
         plane: Floats = self.toa[BAND_INDEX[name]]
@@ -174,6 +182,7 @@ class Overview:
             snow_rare=rare,
             shadow_floor=single(0.0),
             land_blue=single(LAND_BLUE),
+            land_white=single(LAND_WHITE),
             darkest_water=single(0.0),
             brightest_water=single(np.inf),
             dimmest_blue=single(0.0),

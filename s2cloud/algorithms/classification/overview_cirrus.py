@@ -15,6 +15,7 @@ from s2cloud.algorithms.classification.overview import (
     ENOUGH_SCENE,
     ENOUGH_STEP,
     LAND,
+    LAND_WHITE,
     RIM_PX,
     Overview,
 )
@@ -43,6 +44,7 @@ _CIRRUS_WATER_MOST: Final = 0.004
 #: Altitude up to which a scene without terrain model is taken for low. [m]
 _HIGHEST_UNKNOWN: Final = 800.0
 _LAND_BLUE_PERCENTILE: Final = 95.0
+_LAND_WHITE_PERCENTILE: Final = 99.0
 #: B10 of a cloud of ice over that of the scene's snow: more than two kilometres of altitude, at
 #: 0.49 km-1 (see `steps.levelled_b10`), make up for; terrain models and slopes err by less.
 _VEILED_SNOW: Final = 3.0
@@ -76,10 +78,13 @@ def find_cirrus(view: Overview, state: State) -> None:
         view.set(steps.CIRRUS, np.where(scl == SCL.WATER, over_water, seen))
         clouds = np.isin(scl, CLOUDS)
         view.set(steps.RIM, box_dilated(clouds, 1))
-        blue = view.band("b02")[np.isin(scl, LAND) & ~box_dilated(clouds, RIM_PX)]
-        if blue.size >= ENOUGH_STEP:
-            brightest = float(np.percentile(blue, _LAND_BLUE_PERCENTILE))
-            view.facts = view.facts._replace(land_blue=single(brightest))
+        clear = np.isin(scl, LAND) & ~box_dilated(clouds, RIM_PX)
+        if np.count_nonzero(clear) >= ENOUGH_STEP:
+            brightest = np.percentile(view.band("b02")[clear], _LAND_BLUE_PERCENTILE)
+            usual = float(np.percentile(view.whiteness[clear], _LAND_WHITE_PERCENTILE))
+            view.facts = view.facts._replace(
+                land_blue=single(float(brightest)), land_white=single(max(usual, LAND_WHITE))
+            )
         if known:
             _mark_veiled_snow(view, raw, scl)
     else:

@@ -20,7 +20,7 @@ from s2cloud.algorithms.classification.overview import (
     RIM_PX,
     Overview,
 )
-from s2cloud.algorithms.classification.rules import single
+from s2cloud.algorithms.classification.rules import UNDECIDED, single
 from s2cloud.model.schema import SCL
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Codes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["mark_built_up", "mark_clouds", "mark_coasts", "mark_ground", "mark_snow"]
+__all__ = ["mark_built_up", "mark_clouds", "mark_coasts", "mark_gaps", "mark_ground", "mark_snow"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,11 @@ _BRIGHTEST_SOIL: Final = 98.0
 _LEAST_OF_CLOUDS: Final = 5.0
 _BRIGHT_BLUE: Final = 0.25
 _APART: Final = 1.5
+#: What may be part of a cloud; share and area of cloud in a bright blob that make it one. [1], [m2]
+_GAPS: Final = (SCL.NOT_VEGETATED, SCL.UNCLASSIFIED, UNDECIDED)
+_GAP_SHARE: Final = 0.2
+_LEVEL: Final = 10.0  # [degree]
+_GAP_M2: Final = 40_000.0
 #: Bright ground is not that wide, fog is. [m]
 _FOG_M: Final = 420.0
 #: Distance within which snow counts as lying around, and the share of the square it must cover.
@@ -133,6 +138,25 @@ def _weigh_vapour(view: Overview, core: Mask, cloud: Mask, scl: Codes) -> None:
     low = np.isin(scl, BRIGHT) & (b10 < np.float32(limit) * b02)
     wide = max(1, round(_FOG_M / view.pixel_size / 2))
     view.set(steps.FOG, box_dilated(~box_dilated(~low, wide), 2 * wide))
+
+
+def mark_gaps(view: Overview, scl: Codes) -> None:
+    """Mark what is as bright and white as the clouds it touches, if much of it is cloud."""
+    clouds = np.isin(scl, CLOUDS)
+    if not clouds.any():
+        return
+    alike = view.whiteness > np.float32(view.facts.land_white)
+    alike &= view.band("b02") > np.float32(view.facts.land_blue)
+    # Snow is white, and so are soil and rock with some of it; slopes to the sun are bright.
+    alike &= (view.flags & np.uint16(steps.SNOWY)) == 0
+    if view.ground.slope is not None:
+        alike &= view.ground.slope <= _LEVEL
+    blobs, count = ndimage.label(clouds | (alike & np.isin(scl, _GAPS)), np.ones((3, 3)))
+    sizes = np.bincount(blobs.ravel(), minlength=count + 1)
+    cloudy = np.bincount(blobs[clouds], minlength=count + 1)
+    part = (cloudy >= _GAP_SHARE * sizes) & (cloudy * view.pixel_size**2 >= _GAP_M2)
+    part[0] = False
+    view.set(steps.GAP, box_dilated(part[blobs], 1))
 
 
 def mark_coasts(view: Overview, scl: Codes) -> None:

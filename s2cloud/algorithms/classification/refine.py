@@ -20,6 +20,7 @@ from s2cloud.algorithms.classification.steps import (
     classic_cirrus,
     classic_ground,
     classic_terrain,
+    cloud_gap,
     cloud_shadow,
     dark_soil,
     dark_water,
@@ -208,6 +209,7 @@ def refine(
     code = dark_soil(sight, code, facts)
     if until > UNTIL_CIRRUS:
         code = cirrus_statistics(sight, place, code, facts)
+        code, cloud = cloud_gap(sight, place, code, cloud, facts)
         code, cloud = built_up(place, code, cloud)
     if until > UNTIL_BRIGHT:
         code, cloud = bright_target(sight, place, lines, code, cloud, facts)

@@ -20,6 +20,7 @@ from s2cloud.algorithms.classification.overview_ground import (
     mark_built_up,
     mark_clouds,
     mark_coasts,
+    mark_gaps,
     mark_ground,
     mark_snow,
 )
@@ -142,6 +143,7 @@ def _classified(
     find_cirrus(view, before)
     mark_built_up(view, before.scl)
     if evolution:
+        mark_gaps(view, view.until(state, UNTIL_BRIGHT).scl)
         mark_clouds(view, view.until(state, UNTIL_BRIGHT))
         now = view.until(state, UNTIL_PARALLAX)
         measure_heights(view, now)

@@ -52,6 +52,7 @@ from s2cloud.algorithms.classification.surroundings import (
     CONFIRMED,
     DUE,
     FOG,
+    GAP,
     HIGH,
     LARGE,
     LOW,
@@ -73,6 +74,7 @@ from s2cloud.algorithms.classification.surroundings import (
     Place,
     Sight,
     water_index,
+    whiteness,
 )
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "CONFIRMED",
     "DUE",
     "FOG",
+    "GAP",
     "HIGH",
     "LARGE",
     "LOW",
@@ -102,6 +105,7 @@ __all__ = [
     "classic_ground",
     "classic_shadow",
     "classic_terrain",
+    "cloud_gap",
     "cloud_shadow",
     "dark_soil",
     "dark_water",
@@ -115,6 +119,7 @@ __all__ = [
     "terrain_shadow",
     "topography",
     "water_index",
+    "whiteness",
 ]
 
 _HALF: Final = single(0.5)
@@ -303,6 +308,24 @@ def parallax(
         if levelled_b10(sight, place, facts) > facts.veil_b10:
             return THIN_CIRRUS, cloud, ZERO
     return code, cloud, snow
+
+
+@inlined
+def cloud_gap(
+    sight: Sight, place: Place, code: int, cloud: float, facts: Facts
+) -> tuple[int, float]:
+    """Land as bright and white as the cloud it touches is part of that cloud.
+
+    Step 1.2 takes all confidence from what is far brighter in B11 than in B03, which low clouds of
+    small drops are over plants. Bright targets and parallax have their say afterwards.
+    """
+    if (place.flags & GAP) == 0:
+        return code, cloud
+    alike = whiteness(sight.b02, sight.b04) > facts.land_white and sight.b02 > facts.land_blue
+    alike = alike and (place.flags & SNOWY) == 0
+    if alike and code in (OPEN, BARE, UNCLASSIFIED):
+        return MEDIUM, _HALF
+    return code, cloud
 
 
 @inlined

@@ -17,6 +17,7 @@ __all__ = [
     "CONFIRMED",
     "DUE",
     "FOG",
+    "GAP",
     "HIGH",
     "LARGE",
     "LOW",
@@ -28,6 +29,7 @@ __all__ = [
     "Place",
     "Sight",
     "water_index",
+    "whiteness",
 ]
 
 # Bits of the flags that the scene stage hands to the blocks.
@@ -45,6 +47,7 @@ CONFIRMED: Final = 1024  # parallax says: not on the ground
 SNOWY: Final = 2048  # snow lies around
 DUE: Final = 8192  # the shadow of a cloud whose height is known by its shadow falls here
 FOG: Final = 16384  # wide and bright, with as much vapour above as the ground
+GAP: Final = 32768  # bright and white together with a cloud around
 RIM: Final = 4096  # touches a thick cloud, whose light B10 mixes in
 OPEN: Final = code_of(UNDECIDED)
 CAST_SHADOW: Final = code_of(SCL.CAST_SHADOW)
@@ -62,6 +65,7 @@ MAP_WATER: Final = 2  # code of water in the map of water bodies
 STEEP: Final = single(15.0)  # no water on slopes above. [degree]
 CIRRUS_BOTTOM: Final = single(0.012)  # B10 of what step 7 takes for cirrus is above
 CIRRUS_ALTITUDE: Final = single(1500.0)  # [m]
+_HALF: Final = single(0.5)
 WATER_INDEX: Final = single(0.35)  # (B03 - B8A)/(B03 + B8A)
 
 
@@ -138,6 +142,8 @@ class Facts(NamedTuple):
         B11 below which nothing is sunlit, not even water; 0 if not known. [1]
     land_blue
         B02 of clear land is below. [1]
+    land_white
+        `whiteness` of clear land is below. [1]
     brightest_water
         B8A above which nothing in a shadow is water; infinite if not known. [1]
     dimmest_blue, dimmest_green
@@ -169,6 +175,7 @@ class Facts(NamedTuple):
     snow_rare: bool
     shadow_floor: float
     land_blue: float
+    land_white: float
     darkest_water: float
     brightest_water: float
     dimmest_blue: float
@@ -181,6 +188,15 @@ class Facts(NamedTuple):
     veil_b10: float
     ground_b10: float
     ground_ratio: float
+
+
+@inlined
+def whiteness(b02: float, b04: float) -> float:
+    """How far blue stands out as in clouds and haze; little in soils, which are red.
+
+    Haze optimised transformation as in Zhu and Woodcock (2012), doi:10.1016/j.rse.2011.10.028.
+    """
+    return b02 - _HALF * b04
 
 
 @inlined

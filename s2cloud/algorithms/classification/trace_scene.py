@@ -124,6 +124,19 @@ def evolution_steps(t: Tracer, pixel: Traced) -> None:
         },
         code=steps.cirrus_statistics(sight, place, t.code, facts),
     )
+    code, cloud = steps.cloud_gap(sight, place, t.code, t.cloud, facts)
+    t.put(
+        "11 gaps in clouds",
+        f"land touching a cloud, B02 - B04/2 > {float(facts.land_white):.3f} and B02 > "
+        f"{float(facts.land_blue):.3f}, no snow around: cloud",
+        {
+            "with cloud": _flag(place, steps.GAP),
+            "B02-B04/2": steps.whiteness(sight.b02, sight.b04),
+            "B02": sight.b02,
+        },
+        code=code,
+        cloud=cloud,
+    )
     _built_up(t, place)
     code, cloud = steps.bright_target(sight, place, single(pixel.lines), t.code, t.cloud, facts)
     t.put(
