@@ -13,10 +13,10 @@ import dask
 import numpy as np
 from pyproj import CRS
 
-from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
+from s2cloud.io.checksums import SUFFIX
+from s2cloud.io.folders import folder_assets, remove_leftovers
 from s2cloud.io.jp2_encode import IMAGE_TILE, Jp2Profile, encode_jp2, mask_profile
 from s2cloud.io.layers import Layer, Summary, summarise
-from s2cloud.io.receipt import Asset
 from s2cloud.io.safe_manifest import manifest
 from s2cloud.io.safe_names import SafeNames
 from s2cloud.io.safe_product_metadata import Facts, product_metadata
@@ -25,7 +25,6 @@ from s2cloud.io.safe_tile_metadata import datastrip_metadata, tile_metadata
 from s2cloud.io.target import Product, Results, Sink, Written, layer_id
 from s2cloud.io.true_colour import true_colour
 from s2cloud.model.errors import UsageError
-from s2cloud.model.schema import ENCODINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from s2cloud.io.jp2_encode import Component
     from s2cloud.io.jp2_index import JP2Source
     from s2cloud.io.layers import RasterKind
-    from s2cloud.io.receipt import Receipt
+    from s2cloud.io.receipt import Asset, Receipt
     from s2cloud.io.stores import Store
     from s2cloud.model.grid import Grid
 
@@ -132,38 +131,23 @@ class SafeTarget:
         prefix = names.folder
         written = [part for part in results.written if part.path]
         written += [sink.write(f"{prefix}/{path}", data) for path, data in documents.items()]
-        _remove_leftovers(sink.store, prefix, {part.path for part in written})
+        remove_leftovers(sink.store, prefix, written)
         total = {part.path.removeprefix(prefix)[1:]: (part.size, part.sha256) for part in written}
         written.append(sink.write(f"{prefix}/manifest.safe", manifest(facts, total)))
-        sums = {part.path.removeprefix(prefix)[1:]: part.sha256 for part in written}
-        listed = sink.write(prefix + SUFFIX, checksum_lines(sums))
-        reflectance = ENCODINGS["reflectance"]
-        return [
-            Asset(
-                key="safe",
-                href=prefix,
-                media_type="inode/directory",
-                roles=("data", "reflectance"),
-                size=sum(part.size for part in written),
-                sha256=folder_digest(sums),
-                title="product in ESA's SAFE format, baseline 99.99",
-                resolution=finest.resolution,
-                crs=finest.grid.crs,
-                transform=finest.grid.transform,
-                scale=reflectance.scale,
-                offset=reflectance.offset,
-                nodata=reflectance.fill,
-            ),
-            Asset(
-                key="safe_checksums",
-                href=listed.path,
-                media_type="text/plain",
-                roles=("metadata",),
-                size=listed.size,
-                sha256=listed.sha256,
-                title="SHA-256 of each file of the SAFE product, for sha256sum --check",
-            ),
-        ]
+        titles = (
+            "product in ESA's SAFE format, baseline 99.99",
+            "SHA-256 of each file of the SAFE product, for sha256sum --check",
+        )
+        return folder_assets(
+            sink,
+            prefix,
+            written,
+            finest.grid,
+            resolution=finest.resolution,
+            key="safe",
+            media_type="inode/directory",
+            titles=titles,
+        )
 
     def _masks(self, product: Product) -> list[QualityMask]:
         if self.l1c is None:
@@ -321,10 +305,3 @@ def _probability(block: npt.NDArray[np.uint8], *, fill: int, shrink: int) -> npt
     cells = known[: rows * shrink, : cols * shrink].reshape(rows, shrink, cols, shrink)
     sums: npt.NDArray[np.int64] = cells.sum(axis=(1, 3), dtype=np.int64)
     return (sums // shrink**2).astype(np.uint8)
-
-
-def _remove_leftovers(store: Store, prefix: str, current: set[str]) -> None:
-    """Remove files of a killed or replaced attempt that this one did not write."""
-    for path in store.find(prefix):
-        if path not in current:
-            store.delete(path)

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import dask
 import numpy as np
 
-from s2cloud.io.checksums import SUFFIX, checksum_lines, folder_digest
+from s2cloud.io.checksums import SUFFIX
 from s2cloud.io.commit import commit
+from s2cloud.io.folders import folder_assets, remove_leftovers
 from s2cloud.io.layers import Layer, RasterKind, summarise
-from s2cloud.io.receipt import Asset, Receipt
 from s2cloud.io.target import Product, Results, Sink, Written, layer_id
 from s2cloud.io.zarr_chunks import encode_chunk, encode_shard
 from s2cloud.io.zarr_metadata import DIGEST, ROOT, hierarchy, root_attributes
 from s2cloud.io.zarr_overviews import overview_layers
 from s2cloud.model.errors import InputError, UsageError
-from s2cloud.model.schema import ENCODINGS
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
+    from s2cloud.io.receipt import Asset, Receipt
     from s2cloud.io.stores import Store
 
 __all__ = ["ZarrOptions", "ZarrTarget", "to_zarr"]
@@ -187,38 +187,23 @@ class ZarrTarget:
             ]
             chunks = [part for part in results.written if part.path]
             written = chunks + [job.result() for job in jobs]
-        _remove_leftovers(sink.store, prefix, {part.path for part in written})
+        remove_leftovers(sink.store, prefix, written)
         written.append(sink.write(f"{prefix}/{last}", root))
-        files = {part.path.removeprefix(prefix)[1:]: part.sha256 for part in written}
-        listed = sink.write(prefix + SUFFIX, checksum_lines(files))
-        reflectance = ENCODINGS["reflectance"]
         finest = next(layer for layer in product.layers if layer.is_reflectance)
-        return [
-            Asset(
-                key="zarr",
-                href=prefix,
-                media_type=f"application/vnd.zarr; version={self.options.version}",
-                roles=("data", "reflectance"),
-                size=sum(part.size for part in written),
-                sha256=folder_digest(files),
-                title="all rasters, EOPF layout",
-                resolution=finest.resolution,
-                crs=finest.grid.crs,
-                transform=finest.grid.transform,
-                scale=reflectance.scale,
-                offset=reflectance.offset,
-                nodata=reflectance.fill,
-            ),
-            Asset(
-                key="zarr_checksums",
-                href=listed.path,
-                media_type="text/plain",
-                roles=("metadata",),
-                size=listed.size,
-                sha256=listed.sha256,
-                title="SHA-256 of each object of the Zarr store, for sha256sum --check",
-            ),
-        ]
+        titles = (
+            "all rasters, EOPF layout",
+            "SHA-256 of each object of the Zarr store, for sha256sum --check",
+        )
+        return folder_assets(
+            sink,
+            prefix,
+            written,
+            finest.grid,
+            resolution=finest.resolution,
+            key="zarr",
+            media_type=f"application/vnd.zarr; version={self.options.version}",
+            titles=titles,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +239,3 @@ def _write_chunk(
         block = whole
     data = encode_shard(block, job.side, job.fill) if job.side else encode_chunk(block)
     return [sink.write(job.path.format(row, col), data, job.layer, summary)]
-
-
-def _remove_leftovers(store: Store, prefix: str, current: set[str]) -> None:
-    """Remove objects of a killed or replaced attempt that this one did not write."""
-    for path in store.find(prefix):
-        if path not in current:
-            store.delete(path)
