@@ -302,20 +302,16 @@ class _Pixels:
 
     def _decoding(self, band: str) -> tuple[float, float]:
         attrs = dict(self.zarr.arrays[_band_path(band)].attrs)
-        values = [
-            attrs.get(key, attrs.get("_eopf_attrs", {}).get(key))
-            for key in ("scale_factor", "add_offset")
-        ]
-        if None in values:
-            # Guessing here would shift every reflectance by 0.1.
-            raise InputError(
-                "counts without their scale",
-                where=self.files.url(_band_path(band)),
-                expected="attributes scale_factor and add_offset",
-                found=", ".join(sorted(attrs)[:8]) or "no attributes",
-                fix="download the product again",
-            )
-        return float(values[0]), float(values[1])
+        inner = attrs.get("_eopf_attrs")
+        named = {**(inner if isinstance(inner, dict) else {}), **attrs}
+        # Guessing here would shift every reflectance by 0.1.
+        scale, offset = _numbers(
+            [named.get(key) for key in ("scale_factor", "add_offset")],
+            "counts without their scale",
+            where=self.files.url(_band_path(band)),
+            expected="numbers scale_factor and add_offset",
+        )
+        return scale, offset
 
     def _grid(self, band: str) -> Grid:
         array = self.zarr.arrays[_band_path(band)]
@@ -323,7 +319,13 @@ class _Pixels:
         crs = f"EPSG:{attrs['proj:epsg']}" if attrs.get("proj:epsg") else self.root.crs
         transform = attrs.get("proj:transform")
         if transform is not None:
-            size, _, ulx, _, _, uly = (float(value) for value in transform[:6])
+            size, _, ulx, _, _, uly, *_ = _numbers(
+                transform,
+                "place of the pixels unreadable",
+                where=self.files.url(_band_path(band)),
+                expected="six numbers in proj:transform",
+                least=6,
+            )
             return Grid(crs, ulx, uly, size, height, width)
         node = reflectance_path(BAND_INFO[band].resolution)
         axes = self.zarr.values([f"{node}/x", f"{node}/y"])
@@ -403,3 +405,20 @@ def _resized(grid: Grid, resolution: int, other: int) -> Grid:
         *(grid.crs, grid.ulx, grid.uly, grid.pixel_size * ratio),
         *(round(grid.height / ratio), round(grid.width / ratio)),
     )
+
+
+def _numbers(values: Any, what: str, *, where: str, expected: str, least: int = 2) -> list[float]:
+    """Finite numbers out of attributes, which may hold anything."""
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) < least or not np.isfinite(numbers).all():
+        raise InputError(
+            what,
+            where=where,
+            expected=expected,
+            found=repr(values)[:80],
+            fix="download the product again",
+        )
+    return numbers

@@ -314,6 +314,27 @@ def test_a_region_of_zarr_reads_its_chunks_only(zarr2, reference, monkeypatch):
     assert stores[0].requests - before == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("add_offset", {}, "counts without their scale"),
+        ("scale_factor", [0, 0], "counts without their scale"),
+        ("scale_factor", "NaN", "counts without their scale"),
+        ("proj:transform", [10.0, 0.0, 1.0], "place of the pixels unreadable"),
+        ("proj:transform", {"a": 1}, "place of the pixels unreadable"),
+        ("proj:transform", [10, 0, None, 0, -10, 0], "place of the pixels unreadable"),
+    ],
+)
+def test_attributes_of_zarr_that_are_no_numbers(zarr2, tmp_path, key, value, match):
+    path = Path(shutil.copytree(zarr2, tmp_path / "p.zarr"))
+    listed = path / ".zmetadata"
+    data = json.loads(listed.read_text())
+    data["metadata"][f"{R10}/b02/.zattrs"][key] = value
+    listed.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=rf"{match}: .*b02.*found .*Fix:"):
+        open_l1c(path)
+
+
 def test_damaged_and_incomplete_zarr(zarr2, tmp_path):
     def broken(name):
         return Path(shutil.copytree(zarr2, tmp_path / f"{name}.zarr"))
