@@ -69,7 +69,8 @@ class AerosolConfig(_Options):
     cams_sigma: float = Field(default=0.12, gt=0.0, le=2.0)
     """One-sigma uncertainty of the CAMS forecast; judged, not taken from a publication."""
     fallback_aot550: float = Field(default=0.2, ge=0.0, le=2.0)
-    """Optical thickness where neither vegetation nor dark water nor CAMS can tell."""
+    """Optical thickness where neither vegetation nor dark water nor CAMS can tell. The mean over
+    land that MODIS saw is 0.19 (Remer et al. 2008, doi:10.1029/2007JD009661)."""
     fallback_sigma: float = Field(default=0.25, gt=0.0, le=2.0)
     """One-sigma uncertainty of that constant."""
 

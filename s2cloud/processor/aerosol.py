@@ -210,9 +210,10 @@ class _Evidence:
         if pixels.fraction >= max(options.minimum_dark_fraction, 1e-9):
             kind = "vegetation"
         bare = cls(given, kind, pixels, None, pixels.fraction, prior)
-        # A guess of the haze, so that water is told from dark ground.
+        # A guess of the haze, so that water is told from dark ground, and dense from sparse plants.
         some = replace(bare, land=pixels.fewer(SOME))
         guess = some.found(given.meteorology.aerosol_model)[1]
+        bare = replace(bare, land=pixels.seen_through(guess))
         water = water_pixels(given, toa, scl, pressure, tcwv, guess)
         if kind == "none" and water is not None:
             kind = "water"

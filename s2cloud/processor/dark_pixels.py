@@ -95,9 +95,7 @@ class Pixels:
         apart = usable & ~beside_clouds(scl, given.grid.pixel_size)
         if apart.sum() >= LEAST_APART * usable.sum():
             usable = apart
-        sample = cls.of(given, toa, scl, usable, pressure, tcwv, guess, size)
-        first = tuple(sample.surface(band, guess) for band in aerosol.SELECTION_BANDS)
-        return replace(sample, green=aerosol.vegetation(*first), first=first)
+        return cls.of(given, toa, scl, usable, pressure, tcwv, guess, size).seen_through(guess)
 
     @classmethod
     def of(
@@ -123,6 +121,11 @@ class Pixels:
         none = np.zeros(places.size, dtype=bool)
         thin, _ = cell_means(thinning(given), whole, AEROSOL_CELLS)
         return cls(given, toa, clear, rows, cols, none, (), optics, coarse_tcwv, thin, guess)
+
+    def seen_through(self, aot550: float) -> Pixels:
+        """The same pixels, green or not as they are with another guess of the aerosol."""
+        first = tuple(self.surface(band, aot550) for band in aerosol.SELECTION_BANDS)
+        return replace(self, green=aerosol.vegetation(*first), first=first)
 
     def under(self, model: str) -> Pixels:
         """The same pixels below another aerosol."""
