@@ -6,8 +6,10 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from s2cloud.simulation import simulate_l1c
 
@@ -48,7 +50,7 @@ def api(tmp_path):
 
         def do_POST(self):  # the protocol of http.server
             asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            item = {
+            item: dict[str, Any] = {
                 "type": "Feature",
                 "stac_version": "1.0.0",
                 "id": source.stem,
@@ -59,7 +61,8 @@ def api(tmp_path):
             }
             self.answer({"type": "FeatureCollection", "features": [item], "links": []})
 
-        def log_message(self, format, *args):  # noqa: A002  # its name
+        @override
+        def log_message(self, format, *args):  # its name
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
