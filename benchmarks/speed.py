@@ -170,24 +170,18 @@ def runs(source: str, folder: Path) -> Iterator[str]:
 
 def from_s3(source: str, folder: Path) -> Cost:
     """The same from a bucket."""
-    import json  # noqa: PLC0415
+    import json  # noqa: PLC0415 - help starts without
 
     import s3fs  # noqa: PLC0415
 
-    from tests.soak.servers import S3Server  # noqa: PLC0415
+    from tests.soak.servers import served  # noqa: PLC0415
 
-    server = S3Server(folder / "server")
-    server.start()
-    try:
-        store = s3fs.S3FileSystem(**server.options)
-        store.mkdir("l1c")
+    with served(folder / "server", "l1c") as server:
         name = Path(source).name
-        store.put(source, f"l1c/{name}", recursive=True)
+        s3fs.S3FileSystem(**server.options).put(source, f"l1c/{name}", recursive=True)
         options = ("--storage-options", json.dumps(server.options))
-        target = folder / "s3"
-        return cost(make(f"s3://l1c/{name}", target, "--format", "cog", "--workers", "2", *options))
-    finally:
-        server.kill()
+        address = f"s3://l1c/{name}"
+        return cost(make(address, folder / "s3", "--format", "cog", "--workers", "2", *options))
 
 
 def start(source: str, folder: Path) -> Iterator[str]:
