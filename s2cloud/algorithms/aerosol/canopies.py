@@ -37,6 +37,9 @@ SPECTRUM: Final = ("b01", "b02", "b03", "b04", "b05", "b06", "b07", "b8a", "b11"
 #: Error that all spectra of a scene share over the scatter of single ones: the medians of libraries
 #: and regions lie 0.1 to 0.4 of it apart.
 SHARED: Final = 0.25
+#: A little less than half of the pixels lie below the truth: thin cloud and stray light of bright
+#: surroundings that went unseen only ever add.
+QUANTILE: Final = 0.45
 #: Squared distance beyond which a spectrum is of no canopy: 2 % of a normal distribution with as
 #: many degrees of freedom as there are bands but one. Snow between plants, roofs, thin cloud.
 STRANGE: Final = 19.7
@@ -87,7 +90,7 @@ class Canopy:
             SPECTRUM,
             tuple(weights.tolist()),
             float(-weights @ self.mean),
-            0.5,
+            QUANTILE,
             scatter,
             SHARED * scatter,
         )
