@@ -434,7 +434,8 @@ def test_a_catalogue_is_searched_page_by_page(tmp_path: Path):
         page = items[first : first + 2]
         return web.json_response({"type": "FeatureCollection", "features": page, "links": links})
 
-    add(0), add(1), add(2)
+    for number in range(3):
+        add(number)
     ready, over = threading.Event(), threading.Event()
 
     async def catalogue() -> None:
