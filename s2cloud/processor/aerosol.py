@@ -118,13 +118,18 @@ def aerosol_field(
     evidence = _Evidence.gathered(given, scene, land, prior)
     if evidence.kind == "none":
         _explain(given, evidence.fraction, source, prior)
-    some = replace(evidence, land=evidence.land.fewer(SOME))
+    some = evidence.fewer()
     mixture = find_mixture(
         given,
         some.land,
         evidence.water if evidence.kind == "vegetation" else None,
         lambda model: some.found(model)[1],
     )
+    if mixture.model != given.meteorology.aerosol_model:
+        # Coarse aerosol brightens B12. Where too little of it was taken away, dense plants were
+        # taken for sparse ones, which are brighter themselves: too little haze would be found.
+        evidence = evidence.decided(mixture.model)
+        some = evidence.fewer()
     found, mean = evidence.found(mixture.model)
     excess = float(found.aot550.mean()) - mean
     if excess > 0.0:
@@ -211,13 +216,21 @@ class _Evidence:
             kind = "vegetation"
         bare = cls(given, kind, pixels, None, pixels.fraction, prior)
         # A guess of the haze, so that water is told from dark ground, and dense from sparse plants.
-        some = replace(bare, land=pixels.fewer(SOME))
-        guess = some.found(given.meteorology.aerosol_model)[1]
+        guess = bare.fewer().found(given.meteorology.aerosol_model)[1]
         bare = replace(bare, land=pixels.seen_through(guess))
         water = water_pixels(given, toa, scl, pressure, tcwv, guess)
         if kind == "none" and water is not None:
             kind = "water"
         return replace(bare, kind=kind, water=water)
+
+    def fewer(self) -> _Evidence:
+        """The same of fewer pixels of land, for a mean."""
+        return replace(self, land=self.land.fewer(SOME))
+
+    def decided(self, model: str) -> _Evidence:
+        """The same, with what is green and how dense as it is below a mixture."""
+        guess = self.fewer().found(model)[1]
+        return replace(self, land=self.land.under(model).seen_through(guess))
 
     def found(self, model: str) -> tuple[aerosol.AerosolField, float]:
         """Field for a mixture, and the mean of the scene that land and water allow."""

@@ -1,6 +1,7 @@
 """Aerosol and water vapour of scenes whose surfaces and air are known, and their fallbacks."""
 
 import logging
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -134,6 +135,18 @@ def test_water_tells_coarse_aerosol_from_fine(model, coarse):
     assert found.mixture.water > 100
     assert found.mixture.coarse_sigma < 0.2
     assert found.aot550.mean() == pytest.approx(0.3, abs=0.06)
+
+
+def test_plants_are_judged_below_the_aerosol_that_the_water_tells(monkeypatch):
+    # Grass of medium density, which below too little coarse aerosol looks sparse.
+    leafiness = 0.64
+    grass = GRASS.copy()
+    b12 = grass[BAND_INDEX["b8a"]] * (1.0 - leafiness) / (1.0 + leafiness)
+    grass[BAND_INDEX["b12"]] = b12
+    monkeypatch.setattr(sys.modules[__name__], "GRASS", grass)
+    found = aerosol_of(*scene(0.3, model="maritime", lakes=0.05))
+    assert found.shares["maritime"] > 0.9
+    assert found.aot550.mean() == pytest.approx(0.3, abs=0.02)
 
 
 def test_without_water_or_on_request_the_aerosol_stays_what_it_was():
