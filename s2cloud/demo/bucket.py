@@ -65,7 +65,9 @@ def bucket_on_this_machine(name: str) -> Iterator[dict[str, Any]]:
         try:
             yield options
         finally:
-            # All servers of a process share one memory: leave nothing to the next.
-            fs.rm(name, recursive=True)
+            # All servers of a process share one memory: leave nothing to the next, which may
+            # have emptied it already.
+            with contextlib.suppress(FileNotFoundError):
+                fs.rm(name, recursive=True)
     finally:
         server.stop()

@@ -31,7 +31,7 @@ def _map(path, west, north, value, dtype):
         image.write(np.full((1, 360, 360), value, dtype))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its bucket must be gone before others make one of that name
 def place(tmp_path_factory):
     """A folder with `NAME` and the folder ``maps``, and storage options of ``s3://bucket``."""
     folder = tmp_path_factory.mktemp("docs")
