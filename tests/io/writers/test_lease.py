@@ -35,7 +35,7 @@ def nobody_is_waited_for(monkeypatch):
         assert seconds != module.POLL_S, "a lease that nobody holds was waited for"
         sleep(seconds)
 
-    monkeypatch.setattr(module.time, "sleep", refuse)
+    monkeypatch.setattr(time, "sleep", refuse)
 
 
 @pytest.fixture(params=["disk", "memory", "s3"])
