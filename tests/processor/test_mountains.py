@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from s2cloud.algorithms import terrain
-from s2cloud.config import ProcessorConfig, TerrainConfig
+from s2cloud.config import AerosolConfig, ProcessorConfig, TerrainConfig
 from s2cloud.io.open import open_l1c
 from s2cloud.processor import process
 from s2cloud.simulation import simulate_l1c
@@ -63,7 +63,13 @@ def test_slopes_lose_four_fifths_of_their_light_and_shade(mountains):
 
 
 def test_shaded_slopes_are_neither_too_bright_nor_black(mountains):
-    l1c, truth, found, *_ = mountains
+    l1c, truth, *_ = mountains
+    aux = xr.DataTree.from_dict({p: truth[p].to_dataset()[["elevation"]] for p in NODES})
+    # Little light falls on a shaded slope and all of it is the sky's: 0.025 of optical thickness,
+    # well within what a retrieval may err, halves what is left. So the aerosol is the true one.
+    aot550 = float(np.nanmean(plane(truth, "quality/atmosphere/r60m/aot")))
+    known = AerosolConfig(method="constant", model="continental", fallback_aot550=aot550)
+    found = process(l1c, aux, config=ProcessorConfig(aerosol=known))
     mask = masks(truth)
     hidden = mask["cloud"] | mask["shadow"] | mask["cirrus"] | mask["snow"]
     dark = mask["terrain_shadow"] & ~hidden
@@ -75,12 +81,10 @@ def test_shaded_slopes_are_neither_too_bright_nor_black(mountains):
     for band in BANDS:
         path = f"measurements/reflectance/r20m/{band}"
         boa, true = plane(found, path), plane(truth, path)
-        assert 0.5 < np.nanmedian((boa / true)[dark]) < 1.15, band
-        # Plants are so dark in the blue that a ratio alone asks more than the accuracy required.
-        assert np.nanmedian(((boa + 0.005) / true)[grazed]) > 0.85, band
-        assert np.nanmedian((boa / true)[grazed]) < 1.1, band
-        for place in (dark, grazed):
-            assert (boa > 1.3 * true + 0.02)[place].mean() < 0.04, band
+        assert 0.65 < np.nanmedian((boa / true)[dark]) < 1.15, band
+        assert 0.9 < np.nanmedian((boa / true)[grazed]) < 1.1, band
+        for place, share in ((dark, 0.06), (grazed, 0.01)):
+            assert (boa > 1.3 * true + 0.02)[place].mean() < share, band
 
 
 def test_aerosol_follows_the_height(mountains):
